@@ -1,4 +1,4 @@
-"""A bundle: a folder of data files with a manifest, named by one digest over its names and contents.
+r"""A bundle: a folder of data files with a manifest, named by one digest over its names and contents.
 
 The digest is the SHA-256 of the lines `<sha256>  <path>\\n` of every file, sorted by path. README.md is the one file
 outside the digest: it is written about the judged bytes, names their digest and therefore cannot be among them.
@@ -52,7 +52,7 @@ def seal(folder: Path, **made_from: Any) -> str:
 
 
 def digest(folder: Path) -> str:
-    """Return the digest of what lies in a folder now. Raises CannotTell (no folder) or Refused (a link, an odd name)."""
+    """Return the digest of what lies in a folder now. Raises as `verify` does for a missing folder, a link, a name."""
     lines = (f"{sha256_file(folder / path)}  {path}\n" for path in _paths(folder))
     return sha256_bytes("".join(lines).encode())
 
@@ -75,7 +75,7 @@ def verify(folder: Path, expected: str | None = None) -> Manifest:
     listed, found = set(manifest.files), set(paths) - {MANIFEST}
     for names, what in ((listed - found, "is missing"), (found - listed, "is not in the manifest")):
         if names:
-            raise Refused(f'{folder}: {sorted(names)[0]} {what}: restore the bundle or run "make train" again')
+            raise Refused(f'{folder}: {min(names)} {what}: restore the bundle or run "make train" again')
     for path, sha256 in manifest.files.items():
         if sha256_file(folder / path) != sha256:
             raise Refused(f"{folder}: {path} is not the file that was sealed: restore it or train again")
