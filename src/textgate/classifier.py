@@ -42,13 +42,14 @@ def open_bundle(path: Path, expected: str | None = None) -> Bundle:
     """Verify a bundle and open its model. Raises CannotTell (no bundle) or Refused (altered, foreign, unknown kind)."""
     manifest = verify(path, expected)
     try:
-        classifier = _load(manifest.kind, path, manifest.labels)
+        classifier = load_classifier(manifest.kind, path, manifest.labels)
     except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
         raise Refused(f"{path}: the {manifest.kind} model in it cannot be opened: {error}") from error
     return Bundle(path, expected or digest(path), manifest, classifier)
 
 
-def _load(kind: str, path: Path, labels: tuple[str, ...]) -> TextClassifier:
+def load_classifier(kind: str, path: Path, labels: tuple[str, ...]) -> TextClassifier:
+    """Open the files of one kind of model. Raises what its loader raises; call `open_bundle` for a bundle."""
     if kind == "tfidf":
         from textgate.tfidf import TfidfClassifier
 

@@ -124,6 +124,7 @@ class WheelWeights(Record):
     sha256: Sha256
     member: str
     member_sha256: Sha256
+    files: dict[str, Sha256]  # of the converted folder, checked each time before it is opened
 
 
 class Transformer(Record):
@@ -191,6 +192,7 @@ class Gates(Record):
     max_bundle_mb: Above0
     min_invariance: Share
     min_functionality: Share
+    max_batch_difference: Share
     against_champion: AgainstChampion
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class TextgateError(Exception):
@@ -33,8 +36,7 @@ def run(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except TextgateError as error:
-        print(f"{error.word}: {error}", file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         print("interrupted: run the same command again, finished stages are kept", file=sys.stderr)
         return 130
@@ -42,5 +44,13 @@ def run(main: Callable[[], int | None]) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
         place = error.filename or "the working folder"
-        print(f"cannot tell: {place}: {error.strerror}: free some space or rights, then run again", file=sys.stderr)
-        return CannotTell.exit_code
+        return _tell(CannotTell(f"{place}: {error.strerror}: free some space or rights, then run again"))
+
+
+def _tell(error: TextgateError) -> int:
+    """Print the line; also leave it in the file that TEXTGATE_REASON names, for whoever runs the stages."""
+    print(f"{error.word}: {error}", file=sys.stderr)
+    if name := os.environ.get("TEXTGATE_REASON"):
+        with contextlib.suppress(OSError):
+            Path(name).write_text(f"{error.exit_code} {error}", encoding="utf-8", errors="replace")
+    return error.exit_code

@@ -12,6 +12,7 @@ from textgate.files import read_text, write_text
 
 BUILD = Path("build")
 Outcome = Literal["passed", "refused", "unknown"]
+EXIT_CODES: dict[Outcome, int] = {"passed": 0, "refused": 1, "unknown": 2}
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import FiniteFloat
 
 from textgate.evidence import Latency
 from textgate.records import Count, Evidence, Outcome, Record, Sha256
+
+
+StageOutcome = Literal["passed", "refused", "unknown", "unchanged", "not run"]
 
 
 class TestGroup(Record):
@@ -15,10 +20,11 @@ class TestGroup(Record):
     passed: Count
     failed: Count
     skipped: Count
+    errors: Count = 0  # tests that could not be run to their end: they say nothing about the model
 
 
 class TestFailure(Record):
-    """A model test that failed, with its one-line reason."""
+    """A model test that did not pass, with its one-line reason."""
 
     __test__ = False
     test: str
@@ -33,6 +39,7 @@ class ModelTests(Evidence):
     data_fingerprint: Sha256
     groups: dict[str, TestGroup]
     failures: tuple[TestFailure, ...]
+    not_checked: tuple[str, ...] = ()  # what these rows or settings gave no means to test, a sentence each
     latency: Latency | None
     seconds: FiniteFloat
 
@@ -50,7 +57,7 @@ class ScannedFile(Record):
 class Scan(Evidence):
     """build/scan.json: the scanner's findings and the policy's, file by file."""
 
-    bundle_digest: Sha256
+    bundle_digest: Sha256 | None  # None: the folder cannot have one (a link, an odd name), and so cannot pass a gate
     outcome: Outcome
     modelscan_version: str
     canary_caught: bool
@@ -80,6 +87,7 @@ class Gate(Evidence):
     commit: str | None
     gates_sha256: Sha256
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()  # what was not judged, a sentence each
 
 
 class StageTime(Record):
@@ -87,7 +95,8 @@ class StageTime(Record):
 
     stage: str
     seconds: FiniteFloat
-    outcome: str  # "passed", "refused", "unknown", "unchanged"
+    outcome: StageOutcome
+    reason: str | None = None
 
 
 class Stages(Evidence):

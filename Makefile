@@ -1,0 +1,60 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+EXPERIMENT ?=
+CHAMPION ?=
+export PYTHONUTF8 := 1
+
+.PHONY: help pr test check choose data train evaluate model_tests scan gate report card bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and print its comment [EXPERIMENT=, CHAMPION=]
+	@$(PY) scripts/pr.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
+
+test: $(VENV)/dev-ready .venv-scan/ready ## run the unit and integration tests
+	$(PY) -m pytest
+
+check: $(VENV)/dev-ready ## lint and type-check
+	$(PY) -m ruff format --check src scripts tests model_tests benchmarks
+	$(PY) -m ruff check src scripts tests model_tests benchmarks
+	$(PY) -m mypy
+
+choose: $(VENV)/ready ## write down experiment and champion [EXPERIMENT=, CHAMPION=]
+	@$(PY) scripts/choose.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
+
+data train evaluate: $(VENV)/ready ## make data, then the model, then its figures (unchanged ones are kept)
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro --single-item $@
+
+model_tests gate report card: $(VENV)/ready ## test, judge, report on and describe the model in build/model
+	@$(PY) scripts/$@.py
+
+scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
+	@$(PY) scripts/scan.py
+
+bench: $(VENV)/dev-ready ## measure against named peers
+	$(PY) benchmarks/stats.py
+
+lock: ## compile requirements*.txt from requirements*.in
+	scripts/lock.sh
+
+clean: ## remove everything that was built (environments and downloads are kept)
+	rm -rf build dvc.lock .dvc/cache .dvc/tmp mlruns mlflow.db
+
+$(VENV)/ready: requirements.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else "textgate needs Python 3.11 or 3.12, this is %d.%d: make PYTHON=python3.12 pr" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-scan/ready: requirements-scan.txt
+	$(PYTHON) -m venv .venv-scan
+	.venv-scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
+	@touch $@

@@ -1,0 +1,67 @@
+"""Every answer has the form that was promised, and is the same answer each time."""
+
+from __future__ import annotations
+
+import jsonschema
+import numpy as np
+
+from textgate.classifier import Bundle, Probabilities
+from textgate.config import Gates
+from textgate.prediction import prediction, schema
+from textgate.rows import Rows
+
+ALONE = 50  # texts asked one by one: a slow model takes half a second for them
+
+
+def test_every_answer_fits_the_schema(bundle: Bundle, rows: Rows, probabilities: Probabilities) -> None:
+    validator = jsonschema.Draft202012Validator(schema())
+    for text, row in zip(rows.texts, probabilities, strict=True):
+        answer = prediction(row, bundle.manifest.labels, bundle.digest).model_dump()
+        problem = next(validator.iter_errors(answer), None)
+        assert problem is None, (
+            f"the answer to {text[:60]!r} does not fit output.schema.json: {problem and problem.message}"
+        )
+
+
+def test_labels_are_those_of_the_manifest(bundle: Bundle) -> None:
+    found, promised = bundle.classifier.labels, bundle.manifest.labels
+    assert found == promised, f"the model's labels are {found}, its manifest promises {promised}"
+
+
+def test_probabilities_are_finite_and_add_up_to_1(bundle: Bundle, rows: Rows, probabilities: Probabilities) -> None:
+    shape = (len(rows), len(bundle.manifest.labels))
+    assert probabilities.shape == shape, f"the answers have the shape {probabilities.shape}, expected {shape}"
+    assert np.isfinite(probabilities).all(), f"{(~np.isfinite(probabilities)).sum()} probabilities are not finite"
+    off = np.abs(probabilities.sum(axis=1) - 1)
+    assert off.max() <= 1e-5, (
+        f"sum off by {off.max():.2e} (limit 1e-5), for example {rows.texts[int(off.argmax())][:60]!r}"
+    )
+
+
+def test_no_texts_give_no_rows(bundle: Bundle) -> None:
+    shape = bundle.classifier.predict_proba([]).shape
+    assert shape == (0, len(bundle.manifest.labels)), f"no texts give an array of shape {shape}"
+
+
+def test_the_same_question_gets_the_same_answer(bundle: Bundle, shuffled: list[str]) -> None:
+    first, second = (bundle.classifier.predict_proba(shuffled[:ALONE]) for _ in range(2))
+    difference = np.abs(first - second).max()
+    assert difference <= 1e-6, f"asked twice, a probability differs by {difference:.2e}, the limit is 1e-6"
+
+
+def test_a_text_alone_gets_the_answer_it_gets_in_a_batch(
+    bundle: Bundle, rows: Rows, probabilities: Probabilities, gates: Gates
+) -> None:
+    """Neighbours must not decide.
+
+    Not to the last digit: int8 models scale activations by the largest value in the batch, padding included. The limit
+    bounds what that may do to a probability, and the label may only change where two were nearly equal.
+    """
+    step = max(1, len(rows) // ALONE)
+    batch = probabilities[::step][:ALONE]
+    texts = rows.texts[::step][:ALONE]
+    alone = np.concatenate([bundle.classifier.predict_proba([text]) for text in texts])
+    worst = int(np.abs(alone - batch).max(axis=1).argmax())
+    difference = float(np.abs(alone[worst] - batch[worst]).max())
+    limit = gates.max_batch_difference
+    assert difference <= limit, f"alone, {texts[worst][:60]!r} differs by {difference:.3f}, the limit is {limit:.3f}"

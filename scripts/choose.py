@@ -1,0 +1,27 @@
+"""Write down what this run is about: the experiment (build/choice.json) and the champion (build/champion.json)."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from textgate import records
+from textgate.choose import choose, find_champion
+from textgate.errors import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
+    parser.add_argument("--champion", type=Path, help="folder of the production bundle (default: none yet)")
+    arguments = parser.parse_args()
+    choice = choose(arguments.experiment or None)
+    champion = find_champion(arguments.champion)
+    records.write(records.BUILD / "choice.json", choice)
+    records.write(records.BUILD / "champion.json", champion)
+    print(f"experiment {choice.train.experiment}, production model: {champion.name or champion.state}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

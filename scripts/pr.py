@@ -1,0 +1,22 @@
+"""Run every stage of a pull request in order, as CI does, and print the comment that it would get."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from textgate.errors import run
+from textgate.run_stages import pull_request
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--experiment", default="", help="a file name under configs/experiments")
+    parser.add_argument("--champion", default="", help="folder of the production bundle to compare with")
+    arguments = parser.parse_args()
+    return pull_request(arguments.experiment, arguments.champion)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

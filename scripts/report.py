@@ -1,0 +1,39 @@
+"""Show the verdict and everything behind it: whatever evidence lies in build/ into report.md and report.html."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from textgate.document import to_markdown
+from textgate.errors import run
+from textgate.files import write_text
+from textgate.found import find
+from textgate.page import to_html
+from textgate.records import BUILD
+from textgate.report import compose
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=BUILD, help="the folder with the evidence (default: build)")
+    parser.add_argument("--print", action="store_true", help="also print the report here")
+    options = parser.parse_args()
+    blocks = compose(find(options.build))
+    write_text(options.build / "report.md", to_markdown(blocks))
+    write_text(options.build / "report.html", to_html(blocks, "textgate report"))
+    if options.print and sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        Console().print(Markdown(to_markdown(blocks, folded=False), hyperlinks=False))
+    elif options.print:
+        sys.stdout.buffer.write(to_markdown(blocks).encode())
+    print(f"report: {options.build / 'report.md'} and {options.build / 'report.html'}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,32 @@
+"""Train the chosen experiment and the baseline: build/model, build/baseline and build/train.json."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would slow the others down on shared cores
+
+from textgate import records
+from textgate.choose import Choice
+from textgate.errors import run
+from textgate.evidence import DataReport
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    from textgate import tracking
+    from textgate.train import train
+
+    choice = records.read(records.BUILD / "choice.json", Choice, "choose")
+    data = records.read(records.BUILD / "data" / "data.json", DataReport, "data")
+    report = train(choice, data, records.BUILD)
+    records.write(records.BUILD / "train.json", report)
+    tracking.log_training(choice, data, report)
+    scores = ", ".join(f"{name} {score:.4f}" for name, score in report.valid_macro_f1.items())
+    print(f"bundle {report.bundle_digest[:12]} in {report.seconds:.0f} s; validation macro-F1: {scores}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

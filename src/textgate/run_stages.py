@@ -1,0 +1,111 @@
+"""Runs the stages one after the other and keeps time, outcome and reason of each."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from textgate import records
+from textgate.errors import CannotTell
+from textgate.pipeline import STAGES, Stage
+from textgate.records import BUILD
+from textgate.verdicts import StageOutcome, Stages, StageTime
+
+SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
+SUMMARY = BUILD / "stages.json"
+# Left over from an earlier run, these would speak for a model that they never saw.
+VERDICTS = ("model-tests.json", "model-tests.xml", "scan.json", "gate.json", "report.md", "report.html", "stages.json")
+CODES = {"passed": 0, "unchanged": 0, "refused": 1, "unknown": 2, "not run": 2}
+DVC_NOISE = ("Running stage", "> ", "Updating lock", "Generating lock", "Use `dvc", "To track", "Data and pipelines")
+SKIPPED = ("didn't change, skipping", "is cached - skipping run")  # what DVC says
+
+
+@dataclass(frozen=True)
+class _Finished:
+    code: int
+    reason: str | None
+    unchanged: bool
+
+
+def pull_request(experiment: str, champion: str) -> int:
+    """Run all stages in the current folder and return 0, 1 (refused) or 2 (cannot tell).
+
+    When a stage breaks, those that need its output are not run; the gate and the report always are, and say so.
+    """
+    for name in VERDICTS:
+        (BUILD / name).unlink(missing_ok=True)
+    times: list[StageTime] = []
+    for stage in STAGES:
+        makes_model_broke = any(CODES[time.outcome] for time in times if _makes(time.stage))
+        if makes_model_broke and stage.name not in ("gate", "report"):
+            times.append(StageTime(stage=stage.name, seconds=0.0, outcome="not run"))
+            continue
+        print(f"\n=== {stage.name}", flush=True)
+        options = [f"--experiment={experiment}", f"--champion={champion}"] if stage.name == "choose" else []
+        times.append(_timed(stage, options))
+        records.write(SUMMARY, Stages(stages=tuple(times)))
+    _print_summary(times)
+    return next(
+        (CODES[time.outcome] for time in times if _makes(time.stage) or time.stage == "gate" if CODES[time.outcome]), 0
+    )
+
+
+def _makes(name: str) -> bool:
+    """Say whether a stage comes before the judging ones."""
+    return name == "choose" or next(stage for stage in STAGES if stage.name == name).cached
+
+
+def _timed(stage: Stage, options: Sequence[str]) -> StageTime:
+    started = time.monotonic()
+    finished = _run(stage, options)
+    words: dict[int, StageOutcome] = {0: "unchanged" if finished.unchanged else "passed", 1: "refused"}
+    return StageTime(
+        stage=stage.name,
+        seconds=round(time.monotonic() - started, 2),
+        outcome=words.get(finished.code, "unknown"),
+        reason=finished.reason,
+    )
+
+
+def _run(stage: Stage, options: Sequence[str]) -> _Finished:
+    """Run a stage's script, through DVC if its result is kept; what it prints is passed on as it comes."""
+    script = [sys.executable, str(SCRIPTS / f"{stage.name}.py"), *options]
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage.name] if stage.cached else script
+    with tempfile.TemporaryDirectory() as folder:
+        note = Path(folder) / "reason"
+        process = subprocess.Popen(command, env=_environment(note), stdout=subprocess.PIPE, text=True, errors="replace")
+        unchanged = False
+        for line in process.stdout or ():
+            unchanged |= any(words in line for words in SKIPPED)
+            if not line.startswith(DVC_NOISE):
+                print(line, end="", flush=True)
+        code = process.wait()
+        if code < 0 or code == 130:
+            raise CannotTell(f"{stage.name} was stopped (signal {-code}): run the same command again")
+        if note.is_file():
+            number, _, reason = note.read_text(encoding="utf-8").partition(" ")
+            return _Finished(int(number), reason, unchanged=False)
+    return _Finished(code, None, unchanged)
+
+
+def _environment(note: Path) -> dict[str, str]:
+    """Return the environment of a stage: our Python first on the PATH, and a quiet DVC that calls nobody."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    quiet = {"DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(Path(".dvc", "tmp", "site").resolve())}
+    return os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1", "TEXTGATE_REASON": str(note)} | quiet
+
+
+def _print_summary(times: Sequence[StageTime]) -> None:
+    table = Table("stage", "time", "outcome", title="what ran")
+    for stage in times:
+        table.add_row(stage.stage, f"{stage.seconds:.1f} s", stage.outcome)
+    Console().print(table)

@@ -1,0 +1,80 @@
+"""Evidence that is missing, broken, stale or foreign becomes a sentence, never a figure and never a crash."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.evidence_examples import BUNDLE, example, scan, sha, stages, write_all
+from textgate.found import FILES, Found, find, without_foreign, without_stale
+
+
+def test_find__reads_back_what_the_stages_wrote(tmp_path):
+    found = example()
+    write_all(found, tmp_path)
+    assert find(tmp_path) == found
+
+
+def test_find__says_of_each_missing_file_which_command_makes_it(tmp_path):
+    found = find(tmp_path)
+    assert found == Found(problems=found.problems)
+    assert [problem.stage for problem in found.problems] == [
+        "data", "train", "evaluate", "evaluate", "model_tests", "scan", "gate",
+    ]  # fmt: skip
+    assert found.problems[0].sentence == f'{tmp_path / "data/data.json"} is missing: run "make data" first'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"\x00" * 10, b'{"schema_version": 2}', b"null"])
+@pytest.mark.parametrize("name", FILES)
+def test_find__turns_broken_files_into_problems(tmp_path, name, content):
+    write_all(example(), tmp_path)
+    file = FILES[name][0]
+    (tmp_path / file).write_bytes(content)
+    found = find(tmp_path)
+    assert getattr(found, name) is None
+    assert any(file in problem.sentence for problem in found.problems)
+
+
+def test_find__a_folder_in_the_place_of_a_file_is_a_problem(tmp_path):
+    (tmp_path / "gate.json").mkdir()
+    assert any("gate.json is missing" in problem.sentence for problem in find(tmp_path).problems)
+
+
+def test_without_foreign__sets_evidence_about_another_bundle_aside():
+    found = without_foreign(replace(example(), scan=scan().model_copy(update={"bundle_digest": sha("other")})))
+    assert found.scan is None
+    assert (
+        found.problems[0].sentence == f"scan.json is about another bundle ({sha('other')[:12]}…): run make scan again"
+    )
+    assert found.metrics is not None
+
+
+def test_without_foreign__sets_evidence_about_other_rows_aside():
+    data = example().data
+    assert data is not None
+    found = without_foreign(replace(example(), data=data.model_copy(update={"fingerprint": sha("other rows")})))
+    assert found.data is None
+    assert "data/data.json is about other rows (" in found.problems[0].sentence
+
+
+def test_without_foreign__without_a_verdict_the_training_report_says_which_bundle_is_meant():
+    found = without_foreign(
+        replace(example(), gate=None, scan=scan().model_copy(update={"bundle_digest": sha("other")}))
+    )
+    assert found.scan is None
+    assert found.train is not None
+    assert found.train.bundle_digest == BUNDLE
+
+
+def test_without_stale__what_a_failed_stage_left_in_an_earlier_run_is_not_shown():
+    found = without_stale(replace(example(), stages=stages(train="refused", evaluate="not run")))
+    assert found.train is None
+    assert found.metrics is None
+    assert found.data is not None
+    assert found.problems[0].sentence == ("train.json is of an earlier run: in this one train did not come through")
+
+
+def test_without_stale__a_refusal_of_a_judging_stage_is_evidence():
+    found = without_stale(replace(example(), stages=stages(model_tests="refused", scan="refused", gate="refused")))
+    assert found.model_tests is not None
+    assert found.scan is not None
+    assert found.problems == ()

@@ -1,0 +1,330 @@
+"""The model tests run on a real small bundle, and what they do not reach is unknown, never a pass."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from textgate import bundle, files, model_tests, records
+from textgate.config import CONFIGS, Experiment, load
+from textgate.errors import CannotTell, Refused
+from textgate.evidence import DataReport, Reference
+from textgate.model_tests import group_outcome, load_sentences, outcome, read_junit, summary
+from textgate.tfidf import TfidfClassifier
+from textgate.verdicts import ModelTests, TestGroup
+
+ROOT = Path(__file__).resolve().parent.parent
+DIGEST = "1" * 64
+WORDS = {
+    "red": "Rubin karmin 12 ziegel kupfer 7 mohn rost feuer",
+    "blue": "Himmel indigo 30 kobalt azur 9 meer tinte lapis",
+}
+REFERENCE = Reference(label_share={}, characters_quantiles=(), words_quantiles=(), character_share={})
+
+
+def sentence(label, chooser):
+    return " ".join(chooser.choices(WORDS[label].split(), k=6))
+
+
+def make_project(folder):
+    """Fill a folder with configs, rows of two made-up labels and a tfidf bundle trained on them."""
+    shutil.copytree(ROOT / CONFIGS, folder / "configs")
+    chooser, labels, columns = random.Random(5), tuple(WORDS), {}
+    for split, count in (("train", 200), ("valid", 60), ("test", 60)):
+        told = [labels[number % 2] for number in range(count)]
+        texts = [sentence(label, chooser) for label in told]
+        columns[split] = (texts, np.array([labels.index(label) for label in told]))
+        rows = (
+            {"id": f"{n}", "text": t, "label": x, "group": "g"}
+            for n, (t, x) in enumerate(zip(texts, told, strict=True))
+        )
+        files.write_jsonl(folder / "build" / "data" / f"{split}.jsonl", rows)
+    report = {
+        "source": "made up",
+        "licence": "none",
+        "fingerprint": DIGEST,
+        "test_sha256": DIGEST,
+        "test_locked": False,
+    }
+    report |= {"labels": labels, "rows": {}, "dropped": {}, "near_duplicates": {}, "near_duplicate_examples": ()}
+    data = DataReport(**report, expectations=1, notes=(), reference=REFERENCE, seconds=1.0)
+    records.write(folder / "build" / "data" / "data.json", data)
+    plain = {label: [sentence(label, chooser) for _ in range(4)] for label in labels}
+    (folder / "configs" / "sentences.yaml").write_text(yaml.safe_dump(plain))
+    experiment = load(folder / "configs" / "experiments" / "001_baseline.yaml", Experiment)
+    model = TfidfClassifier.fit(*columns["train"], columns["valid"], labels, experiment.model, 13)
+    (folder / "build" / "model").mkdir()
+    model.save(folder / "build" / "model")
+    made = {"kind": "tfidf", "labels": labels, "experiment": "001_baseline", "config": experiment, "parts": ()}
+    made |= {"seed": 13, "data_fingerprint": DIGEST, "commit": "c", "lock_sha256": DIGEST, "versions": {}}
+    bundle.seal(folder / "build" / "model", **made, reference=REFERENCE)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """Return a project that has been tested, and what the script printed."""
+    folder = tmp_path_factory.mktemp("good")
+    make_project(folder)
+    return folder, run_script(folder, PYTEST_ADDOPTS="-k nothing")
+
+
+@pytest.fixture
+def project(good, tmp_path):
+    """Return a fresh copy of the project to break."""
+    shutil.copytree(good[0], tmp_path / "project")
+    return tmp_path / "project"
+
+
+def run_script(folder, **environment):
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "model_tests.py"],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "2"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def evidence(folder):
+    return records.read(folder / "build" / "model-tests.json", ModelTests, "model_tests")
+
+
+# A real run.
+
+
+def test_script__a_good_bundle_passes_whatever_options_the_caller_has_for_pytest(good):
+    folder, done = good
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = evidence(folder)
+    assert outcome(found) == "passed"
+    assert set(found.groups) == {"accuracy", "latency", "schema", "behaviour"}
+    assert found.groups["behaviour"].passed >= 15
+    assert found.failures == ()
+
+
+def test_script__evidence_names_bundle_rows_and_limits(good):
+    folder, _ = good
+    found = evidence(folder)
+    assert found.bundle_digest == bundle.digest(folder / "build" / "model")
+    assert found.gates_sha256 == files.sha256_file(folder / "configs" / "gates.yaml")
+    assert found.data_fingerprint == DIGEST
+
+
+def test_script__latency_is_recorded_in_order(good):
+    latency = evidence(good[0]).latency
+    assert 0 < latency.p50_ms <= latency.p95_ms <= latency.p99_ms
+    assert latency.texts == 200
+
+
+def test_script__plain_sentences_are_tested_and_a_junit_file_is_left_for_ci(good):
+    junit = (good[0] / "build" / "model-tests.xml").read_text()
+    assert "test_plain_sentences_are_right[red]" in junit
+    assert evidence(good[0]).not_checked == ()
+
+
+def test_script__limits_that_the_model_misses_are_refused_with_found_limit_and_example(project):
+    path = project / "configs" / "gates.yaml"
+    limits = yaml.safe_load(path.read_text()) | {"max_p95_ms": 0.0001}
+    path.write_text(yaml.safe_dump(limits))
+    settings = project / "configs" / "data.yaml"
+    settings.write_text(settings.read_text().replace("sentences: configs/sentences.yaml", "sentences: null"))
+    rows = (project / "build" / "data" / "test.jsonl").read_text()
+    swapped = rows.replace('"red"', '"x"').replace('"blue"', '"red"').replace('"x"', '"blue"')
+    (project / "build" / "data" / "test.jsonl").write_text(swapped)
+    done, found = run_script(project), None
+    assert done.returncode == 1
+    found = evidence(project)
+    assert {name for name, group in found.groups.items() if group.failed} == {"accuracy", "latency"}
+    reasons = {failure.test: failure.reason for failure in found.failures}
+    start = "accuracy is 0.000 on 60 test rows, the limit is 0.850; for example '"
+    assert reasons["accuracy: test_accuracy"].startswith(start)
+    assert reasons["accuracy: test_label_f1[red]"].startswith(
+        "F1 of red is 0.000 on its 30 test rows, the limit is 0.750"
+    )
+    assert "ms, the limit is below 0.0 ms" in reasons["latency: test_latency"]
+    assert all(reason in done.stdout for reason in reasons.values())
+    assert found.not_checked == ("minimum functionality: configs/data.yaml names no sentences",)
+    assert "test_plain_sentences_are_right" not in (project / "build" / "model-tests.xml").read_text()
+
+
+# What stops a run leaves no evidence behind, not even old evidence.
+
+
+def remove_bundle(folder):
+    shutil.rmtree(folder / "build" / "model")
+
+
+def alter_bundle(folder):
+    (folder / "build" / "model" / "tfidf.json").write_text("{}")
+
+
+def remove_rows(folder):
+    (folder / "build" / "data" / "data.json").unlink()
+
+
+def empty_rows(folder):
+    (folder / "build" / "data" / "test.jsonl").write_text("")
+
+
+def other_rows(folder):
+    path = folder / "build" / "data" / "data.json"
+    path.write_text(path.read_text().replace(DIGEST, "2" * 64))
+
+
+def other_labels(folder):
+    (folder / "configs" / "sentences.yaml").write_text("green: [gras und moos]\n")
+
+
+def misspelt_limit(folder):
+    (folder / "configs" / "gates.yaml").write_text("min_acuracy: 0.8\n")
+
+
+@pytest.mark.parametrize(
+    ("broken", "code", "message"),
+    [
+        (remove_bundle, 2, 'cannot tell: build/model is missing: run "make train" first'),
+        (alter_bundle, 1, "refused: build/model: tfidf.json is not the file that was sealed"),
+        (remove_rows, 2, 'cannot tell: build/data/data.json is missing: run "make data" first'),
+        (empty_rows, 2, 'build/data/test.jsonl has no rows: run "make data" again'),
+        (other_rows, 2, 'build/model was trained on other rows than those in build/data: run "make train" again'),
+        (other_labels, 2, "configs/sentences.yaml: has the labels ['green'], the model knows ['red', 'blue']"),
+        (misspelt_limit, 2, "cannot tell: configs/gates.yaml: min_acuracy: unknown key"),
+    ],
+)
+def test_script__what_stops_a_run_is_one_line_and_leaves_no_evidence(project, broken, code, message):
+    broken(project)
+    done = run_script(project)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (project / "build" / "model-tests.json").exists()
+
+
+def suite(folder, name, content):
+    (folder / "suite").mkdir()
+    (folder / "suite" / "conftest.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--bundle')\n")
+    (folder / "suite" / name).write_text(content)
+    return folder / "suite"
+
+
+def test_run__no_tests_at_all_is_unknown(project, monkeypatch):
+    monkeypatch.chdir(project)
+    with pytest.raises(CannotTell, match="pytest found no tests in suite/"):
+        model_tests.run(suite(project, "test_x.py", ""), Path("build/model"))
+
+
+def test_run__a_test_file_that_does_not_load_is_unknown(project, monkeypatch):
+    monkeypatch.chdir(project)
+    with pytest.raises(CannotTell, match=r"pytest ended with code 2: SyntaxError"):
+        model_tests.run(suite(project, "test_x.py", "def ("), Path("build/model"))
+
+
+def test_run__a_process_that_dies_is_unknown(project, monkeypatch):
+    monkeypatch.chdir(project)
+    content = "import os\ndef test_x():\n    os._exit(9)\n"
+    with pytest.raises(CannotTell, match="pytest ended with code 9"):
+        model_tests.run(suite(project, "test_x.py", content), Path("build/model"))
+
+
+def test_run__a_bundle_that_changes_while_it_is_tested_is_refused(project, monkeypatch):
+    monkeypatch.chdir(project)
+    content = "from pathlib import Path\ndef test_x():\n    Path('build/model/new.json').write_text('{}')\n"
+    with pytest.raises(Refused, match="build/model changed while it was tested"):
+        model_tests.run(suite(project, "test_x.py", content), Path("build/model"))
+
+
+def test_run__skipped_broken_and_missing_tests_are_unknown(project, monkeypatch):
+    monkeypatch.chdir(project)
+    content = """
+import pytest
+from textgate.errors import CannotTell
+def test_skipped():
+    pytest.skip("no time")
+@pytest.fixture
+def broken():
+    raise ValueError("no rows")
+def test_broken(broken):
+    pass
+def test_unsure():
+    raise CannotTell("too few rows")
+def test_fine():
+    pass
+"""
+    found = model_tests.run(suite(project, "test_accuracy.py", content), Path("build/model"))
+    assert found.groups["accuracy"] == TestGroup(passed=1, failed=0, skipped=1, errors=2)
+    assert [group_outcome(group) for group in found.groups.values()] == ["unknown"] * 4
+    assert outcome(found) == "unknown"
+    assert "  latency    unknown  no tests" in summary(found).splitlines()
+    reasons = [failure.reason for failure in found.failures]
+    assert reasons[0] == "skipped: no time"
+    assert reasons[1].startswith("could not run: ")
+    assert "no rows" in reasons[1]
+    assert reasons[2] == "could not run: too few rows"
+
+
+# Reading and summing up.
+
+
+def test_read_junit__what_is_no_xml_cannot_be_told():
+    with pytest.raises(CannotTell, match=r"model-tests\.xml is not XML"):
+        read_junit("<testsuites>")
+
+
+def test_read_junit__a_long_reason_is_one_short_line():
+    failure = f'<failure message="AssertionError: {"y" * 999}&#10;assert"/>'
+    junit = f'<testsuites><testcase classname="a.test_x" name="t">{failure}</testcase></testsuites>'
+    groups, failures, _ = read_junit(junit)
+    assert groups == {"x": TestGroup(passed=0, failed=1, skipped=0)}
+    assert failures[0].reason == "y" * 300
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((3, 0, 0, 0), "passed"),
+        ((3, 1, 0, 0), "refused"),
+        ((3, 1, 1, 1), "refused"),
+        ((3, 0, 1, 0), "unknown"),
+        ((3, 0, 0, 1), "unknown"),
+        ((0, 0, 0, 0), "unknown"),
+    ],
+)
+def test_group_outcome__failed_goes_before_not_run(counts, expected):
+    passed, failed, skipped, errors = counts
+    assert group_outcome(TestGroup(passed=passed, failed=failed, skipped=skipped, errors=errors)) == expected
+
+
+def test_group_outcome__no_group_is_unknown():
+    assert group_outcome(None) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [x", "not valid YAML"),
+        ("just words", "expected a list of sentences under each label"),
+        ("a: [x]\nb: []", "expected a list of sentences under each label"),
+        ("a: [x]", r"has the labels \['a'\], the model knows \['a', 'b'\] \('b'\)"),
+        ("a: [x]\nno: [y]", "has the labels"),
+        ("a: [x]\nb: [1.5]", "b: each sentence must be text"),
+    ],
+)
+def test_load_sentences__bad_files_are_one_line_with_the_cure(tmp_path, content, message):
+    path = tmp_path / "sentences.yaml"
+    path.write_text(content)
+    with pytest.raises(CannotTell, match=message) as caught:
+        load_sentences(path, ("a", "b"))
+    assert "\n" not in str(caught.value)
+
+
+def test_load_sentences__the_shipped_file_has_20_different_sentences_a_label():
+    found = load_sentences(ROOT / CONFIGS / "sentences.yaml", ("da", "nb", "sv"))
+    assert {label: len(set(sentences)) for label, sentences in found.items()} == {"da": 20, "nb": 20, "sv": 20}
+    assert all(6 <= len(text.split()) <= 15 for sentences in found.values() for text in sentences)
