@@ -14,10 +14,10 @@ from textgate.errors import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
-    parser.add_argument("--champion", type=Path, help="folder of the production bundle (default: none yet)")
+    parser.add_argument("--champion", help="folder of the production bundle (default: none yet)")
     arguments = parser.parse_args()
     choice = choose(arguments.experiment or None)
-    champion = find_champion(arguments.champion)
+    champion = find_champion(Path(arguments.champion) if arguments.champion else None)
     records.write(records.BUILD / "choice.json", choice)
     records.write(records.BUILD / "champion.json", champion)
     print(f"experiment {choice.train.experiment}, production model: {champion.name or champion.state}")

@@ -25,13 +25,14 @@ def main() -> None:
     blocks = compose(find(options.build))
     write_text(options.build / "report.md", to_markdown(blocks))
     write_text(options.build / "report.html", to_html(blocks, "textgate report"))
-    if options.print and sys.stdout.isatty():
+    if options.print:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(to_markdown(blocks, folded=False), hyperlinks=False))
-    elif options.print:
-        sys.stdout.buffer.write(to_markdown(blocks).encode())
+        if (console := Console()).is_terminal:
+            console.print(Markdown(to_markdown(blocks, folded=False), hyperlinks=False))
+        else:
+            sys.stdout.buffer.write(to_markdown(blocks).encode())
     print(f"report: {options.build / 'report.md'} and {options.build / 'report.html'}")
 
 

@@ -65,7 +65,7 @@ def test_to_markdown__keeps_only_the_count_of_a_table_that_lost_all_rows():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 90), max_size=8), st.integers(400, 6000))
+@given(st.lists(st.integers(0, 90), max_size=8), st.integers(1200, 6000))
 def test_to_markdown__never_exceeds_its_limit(sizes, limit):
     blocks = tuple(Section("S", (table(size, size),)) if size % 2 else table(size, 60) for size in sizes)
     assert len(to_markdown(blocks, limit)) <= limit

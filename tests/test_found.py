@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-
 from tests.evidence_examples import BUNDLE, example, scan, sha, stages, write_all
+
 from textgate.found import FILES, Found, find, without_foreign, without_stale
 
 

@@ -16,10 +16,11 @@ from pydantic import Field, StringConstraints
 
 from textgate import records
 from textgate.bundle import Manifest, digest, verify
-from textgate.config import DataConfig
+from textgate.config import DataConfig, Source
 from textgate.document import Block, Bullets, Code, Heading, Line, Paragraph, Table, to_markdown
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Estimate, Metrics, ModelScores, TrainReport
+from textgate.markdown import visible
 from textgate.records import Record
 from textgate.report_checks import WORDS
 from textgate.verdicts import Gate
@@ -27,7 +28,7 @@ from textgate.wording import duration, figure, milliseconds, whole, with_interva
 
 START, END = "<!-- textgate:card:start -->", "<!-- textgate:card:end -->"
 Sentences = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=1000)], ...], Field(min_length=1)]
-NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_.-]+")
+NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_.]+")
 
 
 class CardWords(Record):
@@ -83,16 +84,18 @@ def readme(words: CardWords, origin: Origin, config: DataConfig) -> str:
 
 def with_block(text: str, words: CardWords, origin: Origin, path: Path) -> str:
     """Return MODEL_CARD.md with the part between its markers written anew. Raises Refused if they are not there."""
+    ends = []
     for marker in (START, END):
-        found = len(re.findall(rf"(?m)^{re.escape(marker)}$", text))
-        if found != 1:
-            what = "is missing" if not found else f"stands there {found} times"
+        found = list(re.finditer(rf"(?m)^{re.escape(marker)}$", text))  # in a label, a marker does not fill its line
+        if len(found) != 1:
+            what = f"stands there {len(found)} times" if found else "is missing"
             raise Refused(f"{path}: the line {marker} {what}: keep one of it, where the figures begin or end")
-    before, _, rest = text.partition(f"{START}\n")
-    _, end, after = rest.partition(f"{END}")
-    if not end:
+        ends.append(found[0])
+    start, end = ends
+    if end.start() < start.start():
         raise Refused(f"{path}: {END} stands before {START}: swap these two lines")
-    return f"{before}{START}\n\n{to_markdown(body(words, origin), folded=False)}\n{END}{after}"
+    block = to_markdown(body(words, origin), folded=False)
+    return f"{text[: start.end()]}\n\n{block}\n{text[end.start() :]}"
 
 
 def front_matter(words: CardWords, origin: Origin, config: DataConfig) -> dict[str, Any]:
@@ -104,18 +107,23 @@ def front_matter(words: CardWords, origin: Origin, config: DataConfig) -> dict[s
         front["datasets"] = [config.source.dataset]
     scores = origin.candidate.test
     home = [_metric("accuracy", "accuracy", scores.accuracy), _metric("f1", "macro-F1", scores.macro_f1)]
-    results = [_result(origin, "test", home)]
-    if origin.candidate.external is not None:
+    results = [_result(origin.data.source, "test", origin, home)]
+    if origin.candidate.external is not None and config.external is not None:
         away = _metric("accuracy", "accuracy", origin.candidate.external.accuracy)
-        results.append(_result(origin, "external", [away]))
-    name = NOT_IN_AN_ID.sub("-", words.name).strip("-.") or "model"
-    return front | {"metrics": ["accuracy", "f1"], "model-index": [{"name": name, "results": results}]}
+        results.append(_result(_place(config.external), "external", origin, [away]))
+    return front | {"metrics": ["accuracy", "f1"], "model-index": [{"name": words.name, "results": results}]}
 
 
-def _result(origin: Origin, split: str, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    source = origin.data.source[:200]
-    kind = NOT_IN_AN_ID.sub("-", source).strip("-.") or "data"
-    dataset = {"name": source, "type": kind, "split": split, "revision": origin.data.fingerprint}
+def _place(source: Source) -> str:
+    if source.kind == "wheel":
+        return source.wheel
+    return source.dataset if source.kind == "hub" else source.path
+
+
+def _result(source: str, split: str, origin: Origin, metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    name = visible(source, 200)
+    kind = NOT_IN_AN_ID.sub("-", name).strip("-.") or "data"
+    dataset = {"name": name, "type": kind, "split": split, "revision": origin.data.fingerprint}
     return {"task": {"type": "text-classification"}, "dataset": dataset, "metrics": metrics}
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from textgate.cleaning import letters
-from textgate.config import WheelSource
 from textgate.errors import CannotTell
 from textgate.po import entries
 from textgate.tables import RawRow
@@ -24,6 +23,7 @@ SAME_AS_ENGLISH = "same as the English"
 HOME_ASSISTANT = re.compile(r"homeassistant/components/(?P<group>[^/]+)/translations/(?P<language>[^/]+)\.json")
 DJANGO = re.compile(r"(?P<group>django/[^.]+)/locale/(?P<language>[^/]+)/LC_MESSAGES/[a-z]+\.po")
 LICENCE = re.compile(r"[^/]+\.dist-info/(?:licenses/)?LICEN[CS]E(?:\.(?:md|txt|rst))?")
+LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")  # of Markdown: its text stays
 # What stands for something else or is no language: `code`, addresses, <tags>, {placeholders}, %(name)s, %s.
 MARKUP = re.compile(r"`[^`]*`|https?://\S+|<[^>]*>|\{[^{}]*\}|%\(\w+\)[a-z]|%[sdif]\b")
 
@@ -57,6 +57,11 @@ def read_catalogue(wheel: Path, reader: str, labels: tuple[str, ...]) -> Catalog
         raise CannotTell(f"{wheel.name} is not a readable wheel ({error}): delete it and run again") from error
 
 
+def mask(text: str) -> str:
+    """Return text with a space for each piece of markup or placeholder; a Markdown link's text stays."""
+    return MARKUP.sub(" ", LINK.sub(r"\1 ", text))
+
+
 def _catalogue(pairs: Iterator[tuple[RawRow, str | None]], licence: bytes | None, name: str) -> Catalogue:
     rows: list[RawRow] = []
     dropped: Counter[str] = Counter()
@@ -66,7 +71,7 @@ def _catalogue(pairs: Iterator[tuple[RawRow, str | None]], licence: bytes | None
         elif letters(row.text) == letters(english):
             dropped[SAME_AS_ENGLISH] += 1
         else:
-            rows.append(RawRow(MARKUP.sub(" ", row.text), row.label, row.group, None, row.place))
+            rows.append(RawRow(mask(row.text), row.label, row.group, None, row.place))
     if not rows:
         raise CannotTell(f"{name} holds no translations into these labels: check `wheel`, `reader` and `labels`")
     return Catalogue(tuple(rows), dropped, licence)
@@ -91,9 +96,9 @@ def _home_assistant(
             yield row, english.get(key)
 
 
-def _strings(archive: zipfile.ZipFile, name: str) -> Iterator[tuple[str, str]]:
+def _strings(archive: zipfile.ZipFile, name: str) -> list[tuple[str, str]]:
     try:
-        return _flat(json.loads(_read(archive, name)), "")
+        return list(_flat(json.loads(_read(archive, name)), ""))
     except (ValueError, RecursionError) as error:
         raise CannotTell(f"{archive.filename}: {name} is not valid JSON ({error})") from error
 

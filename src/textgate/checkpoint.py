@@ -55,21 +55,32 @@ def restore(path: Path, trainable: Tensors, optimiser: torch.optim.Optimizer) ->
     if not path.is_file():
         return None
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            epochs = tuple(Epoch.model_validate(epoch) for epoch in json.loads(metadata["epochs"]))
-            best = {name: file.get_tensor(f"best.{name}").to(value.device) for name, value in trainable.items()}
-            with torch.no_grad():
-                for name, value in trainable.items():
-                    value.copy_(file.get_tensor(f"now.{name}"))
-                    optimiser.state[value] = {
-                        moment: file.get_tensor(f"{moment}.{name}").to(value.device if moment != "step" else "cpu")
-                        for moment in MOMENTS
-                    }
-    except (SafetensorError, KeyError, ValueError):
+        epochs, since_best, found = _read(path, trainable)
+    except (SafetensorError, KeyError, TypeError, ValueError):
         path.unlink()  # cut short by a full disk or made by an older version: start over
         return None
-    return Checkpoint(epochs, best, int(metadata["since_best"]))
+    with torch.no_grad():
+        for name, value in trainable.items():
+            value.copy_(found[f"now.{name}"])
+            moments = {moment: found[f"{moment}.{name}"] for moment in MOMENTS}
+            optimiser.state[value] = {moment: tensor.to(value.device) for moment, tensor in moments.items()}
+    return Checkpoint(
+        epochs, {name: found[f"best.{name}"].to(value.device) for name, value in trainable.items()}, since_best
+    )
+
+
+def _read(path: Path, trainable: Tensors) -> tuple[tuple[Epoch, ...], int, dict[str, torch.Tensor]]:
+    """Read everything before anything is changed, so that a broken file leaves model and optimiser as they were."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        epochs = tuple(Epoch.model_validate(epoch) for epoch in json.loads(metadata["epochs"]))
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+        since_best = int(metadata["since_best"])
+    for name, value in trainable.items():
+        if {found[f"{kind}.{name}"].shape for kind in ("now", "best", *MOMENTS[1:])} != {value.shape}:
+            raise ValueError(f"{name} has another shape")
+        found[f"step.{name}"]
+    return epochs, since_best, found
 
 
 def _copy(tensors: Tensors) -> Tensors:

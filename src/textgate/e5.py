@@ -40,6 +40,8 @@ class _Reader:
         return values
 
     def bytes(self, count: int) -> bytes:
+        if count > len(self.content) - self.at:
+            raise ValueError("it is cut short")
         self.at += count
         return self.content[self.at - count : self.at]
 
@@ -53,7 +55,7 @@ def convert(content: bytes, folder: Path) -> None:
     """Write config.json, tokenizer.json, tokenizer_config.json and model.safetensors. Raises CannotTell if cut."""
     try:
         _convert(_Reader(content), folder)
-    except (struct.error, ValueError, KeyError, IndexError) as error:
+    except (struct.error, ValueError, KeyError, IndexError, ArithmeticError) as error:
         raise CannotTell(f"the base weights are not in the layout that textgate knows: {error}") from error
 
 
@@ -84,6 +86,8 @@ def _convert(reader: _Reader, folder: Path) -> None:
 
 def _pieces(reader: _Reader) -> tuple[list[tuple[str, float]], dict[str, int]]:
     count, bos, eos, pad, unk = reader.take("5i")
+    if not 0 <= min(bos, eos, pad, unk) <= max(bos, eos, pad, unk) < count:
+        raise ValueError("its special pieces are not among its pieces")
     (blob_length,) = reader.take("Q")
     offsets = reader.array("<u4", count + 1)
     scores = reader.array("<f4", count)

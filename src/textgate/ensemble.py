@@ -15,7 +15,7 @@ from textgate.classifier import Probabilities, TextClassifier, load_classifier
 from textgate.files import read_text, write_text
 from textgate.records import Record, Share
 
-STEPS = 20  # weights are multiples of 1/20: a finer choice would fit the noise of the validation rows
+STEPS = 20  # weights are multiples of 1/20
 
 
 class _Parts(Record):
@@ -38,22 +38,21 @@ class EnsembleClassifier:
     def fit(
         cls, parts: dict[str, TextClassifier], valid: tuple[Sequence[str], NDArray[np.int64]], labels: tuple[str, ...]
     ) -> EnsembleClassifier:
-        """Choose the weight with the best macro-F1 on the validation rows, and the lowest log loss among equals.
+        """Choose the most even weights among those with the macro-F1 of the better part, or more, on validation rows.
 
-        Both parts alone are among the choices, so on those rows the ensemble is at least as good as either.
+        Both parts alone are among the choices, so there the ensemble is never worse than either. The best weight of
+        all would fit the noise of those rows; the most even one keeps what each part knows that they do not show.
         """
         from sklearn.metrics import f1_score
 
         texts, targets = valid
         first, second = (part.predict_proba(texts) for part in parts.values())
-
-        def quality(step: int) -> tuple[float, float]:
+        scores = []
+        for step in range(STEPS + 1):
             mixed = (step * first + (STEPS - step) * second) / STEPS
-            chosen = np.clip(mixed[np.arange(len(targets)), targets], 1e-12, None)
-            score = f1_score(targets, mixed.argmax(axis=1), average="macro", zero_division=0)
-            return float(score), float(np.log(chosen).mean())
-
-        best = max(range(STEPS + 1), key=quality)
+            scores.append(f1_score(targets, mixed.argmax(axis=1), average="macro", zero_division=0))
+        good = [step for step in range(STEPS + 1) if scores[step] >= max(scores[0], scores[STEPS])]
+        best = min(good, key=lambda step: (abs(2 * step - STEPS), -scores[step]))
         return cls(labels, parts, (best / STEPS, 1 - best / STEPS))
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
@@ -75,4 +74,6 @@ class EnsembleClassifier:
         parts = _Parts.model_validate_json(read_text(folder / "ensemble.json", "train again"))
         if "ensemble" in parts.kinds or parts.kinds[0] == parts.kinds[1]:
             raise ValueError(f"an ensemble takes two different plain kinds, not {' and '.join(parts.kinds)}")
+        if abs(sum(parts.weights) - 1) > 1e-9:
+            raise ValueError(f"the weights of an ensemble add up to 1, not {sum(parts.weights):g}")
         return cls(labels, {kind: load_classifier(kind, folder / kind, labels) for kind in parts.kinds}, parts.weights)

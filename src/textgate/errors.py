@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+FULL = "No space left on device"  # shutil and libraries in Rust say it in their text alone, without an errno
+
 
 class TextgateError(Exception):
     """One clear line for the person at the keyboard: what, where, and what to do next."""
@@ -40,17 +42,23 @@ def run(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted: run the same command again, finished stages are kept", file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CannotTell.exit_code
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if number not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS) and FULL not in str(error):
             raise
-        place = error.filename or "the working folder"
-        return _tell(CannotTell(f"{place}: {error.strerror}: free some space or rights, then run again"))
+        place = getattr(error, "filename", None) or "the working folder"
+        reason = getattr(error, "strerror", None) or FULL
+        return _tell(CannotTell(f"{place}: {reason}: free some space or rights, then run again"))
 
 
 def _tell(error: TextgateError) -> int:
     """Print the line; also leave it in the file that TEXTGATE_REASON names, for whoever runs the stages."""
-    print(f"{error.word}: {error}", file=sys.stderr)
+    line = " ".join(str(error).split())
+    print(f"{error.word}: {line}", file=sys.stderr)
     if name := os.environ.get("TEXTGATE_REASON"):
         with contextlib.suppress(OSError):
-            Path(name).write_text(f"{error.exit_code} {error}", encoding="utf-8", errors="replace")
+            Path(name).write_text(f"{error.exit_code} {line}", encoding="utf-8", errors="replace")
     return error.exit_code

@@ -62,7 +62,8 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line, keys in the order given, atomically."""
 
     def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        # A lone surrogate becomes its JSON escape, so that it is read back as it was.
+        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
     write_atomically(path, write)
@@ -76,7 +77,7 @@ def read_jsonl(path: Path, made_by: str) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, start=1):
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise CannotTell(f"{path}, line {number}: not a JSON object ({error}): {made_by}") from error
             if not isinstance(row, dict):
                 raise CannotTell(f"{path}, line {number}: not a JSON object: {made_by}")

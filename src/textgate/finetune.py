@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -22,8 +21,9 @@ from transformers.utils import logging
 from textgate.checkpoint import Checkpoint, Tensors, restore, store
 from textgate.config import Transformer
 from textgate.evidence import Epoch
-from textgate.transformer import Encoder, batches_by_length
+from textgate.transformer import Encoder
 
+SCORED_AT_ONCE = 64
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
 
 
@@ -117,7 +117,7 @@ def _load(base: Path, task: Task) -> PreTrainedModel:
 
 
 def _move(model: PreTrainedModel, device: str) -> PreTrainedModel:
-    return cast(PreTrainedModel, torch.nn.Module.to(model, device))
+    return torch.nn.Module.to(model, device)
 
 
 def _order(ids: list[list[int]], task: Task, epoch: int) -> list[list[int]]:
@@ -185,6 +185,13 @@ def _macro_f1(model: PreTrainedModel, ids: list[list[int]], task: Task) -> float
     model.eval()
     found = np.zeros(len(ids), np.int64)
     with torch.no_grad(), mixed(task.device):
-        for rows in batches_by_length([len(row) for row in ids]):
+        for rows in _batches_by_length(ids):
             found[rows] = model(**_tensors(ids, rows, model)).logits.argmax(dim=1).cpu().numpy()
     return float(f1_score(task.valid[1], found, average="macro", zero_division=0))
+
+
+def _batches_by_length(ids: list[list[int]]) -> Iterator[list[int]]:
+    """Yield row numbers, shortest first, so that a batch needs little padding."""
+    rows = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    for start in range(0, len(rows), SCORED_AT_ONCE):
+        yield rows[start : start + SCORED_AT_ONCE]

@@ -64,8 +64,7 @@ def code(text: str, limit: int = 200) -> str:
     shown = visible(text, limit).replace("|", "¦").replace("`", "\u02cb")
     if not shown:
         return "*empty*"
-    turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown)
-    return f"\u2068`{shown}`\u2069" if turns else f"`{shown}`"
+    return f"\u2068`{shown}`\u2069" if right_to_left(shown) else f"`{shown}`"
 
 
 def prose(text: str, limit: int = 1000) -> str:
@@ -77,13 +76,17 @@ def prose(text: str, limit: int = 1000) -> str:
 
 
 def _word(word: str) -> str:
-    turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in word)
-    if turns or not PLAIN_WORD.fullmatch(word) or MEANS_SOMETHING.search(word):
+    if right_to_left(word) or not PLAIN_WORD.fullmatch(word) or MEANS_SOMETHING.search(word):
         return code(word, len(word))
     return word.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def right_to_left(text: str) -> bool:
+    """Say whether text holds letters that turn the words beside them around, unless it is isolated."""
+    return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+
+
 def bare(text: str, limit: int) -> str:
     """Return letters, digits and .,- alone: what a Mermaid string or a summary may hold without any escaping."""
-    kept = "".join(character if character.isalnum() or character in ".,-" else " " for character in text[: limit * 4])
-    return visible(kept, limit) or "-"
+    kept = (c if (c.isalnum() and c not in BLANK_LETTERS) or c in ".,-" else " " for c in text[: limit * READ_AHEAD])
+    return visible("".join(kept), limit) or "-"

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from html import escape
 
 from textgate.document import Block, Bullets, Code, Heading, Line, Paragraph, Picture, Piece, Section, Table
-from textgate.markdown import visible
+from textgate.markdown import right_to_left, visible
 from textgate.page_style import STYLE
 from textgate.wording import whole
 
 MAX_TEXT = 1000
-MOST_LINES = 2000  # rows of one table or list: a browser stays quick
+MOST_LINES = 2000  # rows of one table: a browser stays quick
 STACKED = 5  # columns that a phone cannot show side by side
 COLOURED = ("refused", "cannot", "better", "worse")
 
@@ -38,10 +38,10 @@ def _block(block: Block) -> str:
     if isinstance(block, Paragraph):
         return f"<p>{_line(block.line)}</p>\n"
     if isinstance(block, Bullets):
-        items = "".join(f"<li>{_line(line)}</li>" for line in block.lines[:MOST_LINES])
-        return f"<ul>{items}</ul>\n{_more(block.lines)}" if items else ""
+        items = "".join(f"<li>{_line(line)}</li>" for line in block.lines[: block.most])
+        return f"<ul>{items}</ul>\n{_more(block.lines, block.most)}" if items else ""
     if isinstance(block, Table):
-        return _table(block)
+        return _table(block) if block.rows else ""
     if isinstance(block, Section):
         inner = "".join(map(_block, block.blocks))
         return f"<section>\n<h2>{escape(block.title)}</h2>\n{inner}</section>\n" if inner else ""
@@ -64,12 +64,12 @@ def _table(table: Table) -> str:
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(table.caption)}">'
         f'<table class="{"stacked" if stacked else "plain"}"><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{rows}</tbody></table></div>\n{_more(table.rows)}"
+        f"<tbody>\n{rows}</tbody></table></div>\n{_more(table.rows, MOST_LINES)}"
     )
 
 
-def _more(lines: Sequence[object]) -> str:
-    return f"<p>… and {whole(len(lines) - MOST_LINES)} more</p>\n" if len(lines) > MOST_LINES else ""
+def _more(lines: Sequence[object], most: int) -> str:
+    return f"<p>… and {whole(len(lines) - most)} more</p>\n" if len(lines) > most else ""
 
 
 def _line(line: Line) -> str:
@@ -79,9 +79,14 @@ def _line(line: Line) -> str:
 
 def _piece(piece: Piece) -> str:
     if isinstance(piece, str):
-        return escape(visible(piece, MAX_TEXT))
+        return _prose(piece)
     if isinstance(piece, Code):
         return f'<code dir="auto">{escape(visible(piece.text, piece.limit)) or "<em>empty</em>"}</code>'
-    words = escape(visible(piece.text, MAX_TEXT))
+    words = _prose(piece.text)
     first = words.split(" ")[0]
     return f'<strong class="{first}">{words}</strong>' if first in COLOURED else f"<strong>{words}</strong>"
+
+
+def _prose(text: str) -> str:
+    words = visible(text, MAX_TEXT).split(" ")
+    return " ".join(f"<bdi>{escape(word)}</bdi>" if right_to_left(word) else escape(word) for word in words)

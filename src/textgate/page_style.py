@@ -39,7 +39,7 @@ td:first-child { font-weight: 600; }
     border-top: 1px solid var(--rule); }
   .stacked tbody tr:first-child { border-top: 0; }
   .stacked td, .stacked td.txt, .stacked td.num { display: block; padding: 0; border: 0; min-width: 0;
-    text-align: left; white-space: normal; }
+    text-align: left; white-space: normal; overflow-wrap: anywhere; }
   .stacked td:first-child { flex-basis: 100%; }
   .stacked td:empty { display: none; }
   .stacked .of { display: inline; color: var(--soft); font-size: .8rem; } }

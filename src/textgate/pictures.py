@@ -36,7 +36,7 @@ def confusion_map(truth: Sequence[str], columns: Sequence[str], counts: Mapping[
     high = min(wide, 56)
     parts = [_column(left + wide * (x + 0.5), top - 6, name, len(across) > SHORT) for x, name in enumerate(across)]
     for y, label in enumerate(shown):
-        parts.append(_text(left - 6, top + high * (y + 0.5) + 4, visible(label, SHORT_NAME), "end"))
+        parts.append(_text(left - 6, top + high * (y + 0.5) + 4, _short(label), "end"))
         for x, column in enumerate(across):
             count = counts.get((label, column), 0)
             box = (left + wide * x, top + high * y, wide - 2, high - 2)
@@ -50,8 +50,8 @@ def confusion_map(truth: Sequence[str], columns: Sequence[str], counts: Mapping[
 
 def _column(x: float, y: float, name: str, turned: bool) -> str:
     if not turned:
-        return _text(x, y, visible(name, SHORT_NAME))
-    return _text(x, y, visible(name, SHORT_NAME), "start", f' transform="rotate(-60 {x:.1f} {y:.1f})"')
+        return _text(x, y, _short(name))
+    return _text(x + 4, y, _short(name), "start", f' transform="rotate(-90 {x + 4:.1f} {y:.1f})"')
 
 
 def _cell(box: tuple[float, float, float, float], count: int, share: float, *, numbered: bool) -> str:
@@ -118,7 +118,7 @@ def _interval(delta: Delta, zero: float, scale: float, y: float) -> list[str]:
     low, middle, high = (zero + scale * v for v in (delta.delta.low, delta.delta.value, delta.delta.high))
     kind = ("better" if delta.delta.value > 0 else "worse") if delta.p_adjusted < 0.05 else "same"
     return [
-        _text(92, y + 4, visible(delta.name, SHORT_NAME), "end"),
+        _text(92, y + 4, _short(delta.name), "end"),
         f'<line class="bar {kind}" x1="{low:.1f}" y1="{y:.1f}" x2="{high:.1f}" y2="{y:.1f}"/>',
         f'<circle class="point {kind}" cx="{middle:.1f}" cy="{y:.1f}" r="4.5"/>',
         _text(WIDTH - 2, y + 4, signed(delta.delta.value), "end"),
@@ -149,6 +149,12 @@ def validation_curve(epochs: Sequence[Epoch]) -> Picture:
 
 def _key(x: float, y: float, role: str, words: str) -> list[str]:
     return [f'<circle class="dot {role}" cx="{x}" cy="{y - 4}" r="5"/>', _text(x + 12, y, words, "start")]
+
+
+def _short(name: str) -> str:
+    """Return both ends of a name: labels that begin alike often differ at the end."""
+    line = visible(name, 100)
+    return line if len(line) <= SHORT_NAME else f"{line[: SHORT_NAME // 2 - 1]}…{line[-SHORT_NAME // 2 :]}"
 
 
 def _text(x: float, y: float, words: str, anchor: str = "middle", more: str = "") -> str:

@@ -34,9 +34,9 @@ def checks_table(gate: Gate, metrics: Metrics | None, comparison: Comparisons | 
     if len(names) > MANY:
         names.sort(key=lambda name: (name.startswith("F1 "), WORST_FIRST.index(_worst(figures[name]).outcome)))
     against = reference(comparison)
-    to = "production" if against and against.reference == "champion" else "baseline"
+    to = "" if against is None else " to production" if against.reference == "champion" else " to baseline"
     champion = metrics.of("champion") if metrics else None
-    head = ("check", "this model", _production(champion, comparison), "baseline", f"change to {to} (95 % interval)")
+    head = ("check", "this model", _production(champion, comparison), "baseline", f"change{to} (95 % interval)")
     rows = tuple(_row(name, figures[name], metrics, against) for name in names)
     return Table("Checks", (*head, "limit", "verdict"), "lrrrrll", rows)
 

@@ -50,8 +50,8 @@ def pull_request(experiment: str, champion: str) -> int:
             times.append(StageTime(stage=stage.name, seconds=0.0, outcome="not run"))
             continue
         print(f"\n=== {stage.name}", flush=True)
-        options = [f"--experiment={experiment}", f"--champion={champion}"] if stage.name == "choose" else []
-        times.append(_timed(stage, options))
+        options = {"choose": [f"--experiment={experiment}", f"--champion={champion}"], "report": ["--print"]}
+        times.append(_timed(stage, options.get(stage.name, [])))
         records.write(SUMMARY, Stages(stages=tuple(times)))
     _print_summary(times)
     return next(

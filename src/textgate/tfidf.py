@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import FiniteFloat
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textgate.calibration import fit_temperature, softmax
 from textgate.classifier import Probabilities
-from textgate.config import Tfidf
+from textgate.config import Above0, Tfidf
 from textgate.files import read_text, write_text
 from textgate.records import Count, Record
 
@@ -28,7 +27,7 @@ class _Vocabulary(Record):
 
     min_n: Count
     max_n: Count
-    temperature: FiniteFloat
+    temperature: Above0
     ngrams: tuple[str, ...]
 
 

@@ -18,7 +18,8 @@ EXPERIMENT = "textgate"
 
 def log_training(choice: Choice, data: DataReport, report: TrainReport) -> None:
     """Start a run that holds what was trained and how; its tag `bundle_digest` finds it again."""
-    with _store(choice.train) as mlflow:
+    with _never_stopping():
+        mlflow = _store(choice.train)
         if mlflow is None:
             return
         with mlflow.start_run(run_name=report.experiment):
@@ -35,7 +36,8 @@ def log_training(choice: Choice, data: DataReport, report: TrainReport) -> None:
 def log_evaluation(train: TrainConfig, metrics: Metrics) -> None:
     """Add the test figures and the confusion matrix to the run of this bundle."""
     candidate = metrics.of("candidate")
-    with _store(train) as mlflow:
+    with _never_stopping():
+        mlflow = _store(train)
         if mlflow is None or candidate is None:
             return
         found = mlflow.search_runs(
@@ -54,27 +56,32 @@ def log_evaluation(train: TrainConfig, metrics: Metrics) -> None:
 
 
 @contextmanager
-def _store(train: TrainConfig) -> Iterator[Any]:
-    """Yield the mlflow module set up for the configured store, or None; say in one line if the store fails."""
+def _never_stopping() -> Iterator[None]:
+    """Say in one line why a run was not recorded, whatever a store, a driver or a network raises."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        print(f"not tracked: {reason[:200]} (the run goes on)", file=sys.stderr)
+
+
+def _store(train: TrainConfig) -> Any:
+    """Return the mlflow module set up for the configured store, or None if nothing is recorded."""
     if train.tracking == "none":
-        yield None
-        return
+        return None
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import logging
 
     import mlflow
 
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    try:
-        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", EMBEDDED))
-        mlflow.set_experiment(EXPERIMENT)
-        yield mlflow
-    except Exception as error:  # noqa: BLE001 - whatever a store, a driver or a network raises, the run goes on
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"not tracked: {reason[:200]} (the run goes on)", file=sys.stderr)
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", EMBEDDED))
+    mlflow.set_experiment(EXPERIMENT)
+    return mlflow
 
 
 def _figures(rows: str, scores: Scores) -> dict[str, float]:

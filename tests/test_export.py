@@ -1,0 +1,126 @@
+"""What is served computes what was trained: parity is measured on the exported file, and a broken export is refused."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from tests.small import small_rows, task
+
+from textgate.errors import CannotTell
+from textgate.export import save_transformer, to_onnx
+from textgate.policy import vouch_folder
+from textgate.transformer import Encoder
+
+
+def torch_logits(model, folder, texts):
+    encode = Encoder(folder, 16)
+    with torch.no_grad():
+        return np.concatenate([model(torch.tensor([ids])).logits.numpy() for ids in encode(texts)])
+
+
+def test_save_transformer__32_bit_scores_are_torch_s(trained, tiny_base):
+    texts = ("", *small_rows(60, seed=4)[0])
+    np.testing.assert_allclose(trained[1].logits(texts), torch_logits(trained[0], tiny_base, texts), atol=1e-4)
+
+
+def test_save_transformer__8_bit_labels_nearly_always_agree_and_the_file_is_smaller(trained, tiny_base, tmp_path):
+    small = save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
+    texts, _ = small_rows(200, seed=4)
+    agree = small.predict_proba(texts).argmax(axis=1) == trained[1].predict_proba(texts).argmax(axis=1)
+    assert agree.mean() >= 0.97
+    trained[1].save(tmp_path / "exact")
+    sizes = [(folder / "onnx" / "model.onnx").stat().st_size for folder in (tmp_path, tmp_path / "exact")]
+    assert sizes[0] < sizes[1]
+
+
+def test_save_transformer__writes_files_that_the_policy_vouches_for_and_no_others(trained, tiny_base, tmp_path):
+    save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
+    assert set(vouch_folder(tmp_path)) == {
+        "config.json", "onnx/model.onnx", "tokenizer.json", "tokenizer_config.json", "transformer.json"
+    }  # fmt: skip
+
+
+def test_save_transformer__keeps_the_torch_weights_only_if_asked(transformer_bundle):
+    assert (transformer_bundle / "model.safetensors").is_file()
+    assert json.loads((transformer_bundle / "config.json").read_text())["id2label"] == {"0": "north", "1": "south"}
+
+
+def test_save_transformer__fits_the_temperature_on_validation_rows(trained):
+    texts, targets = task().valid
+    row = np.arange(len(targets))
+    calibrated = trained[1].predict_proba(texts)[row, targets]
+    scores = trained[1].logits(texts)
+    plain = (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))[row, targets]
+    assert np.log(calibrated).mean() >= np.log(plain).mean() - 1e-6
+
+
+class Sum(torch.nn.Module):
+    """Token ids into two scores, in a way that a trace gets right."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = (tokens * mask).sum(dim=1).float()
+        return (torch.stack([total, -total], dim=1),)
+
+
+class FixedLength(torch.nn.Module):
+    """Divides by the length as a Python number, which a trace keeps as a constant."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = (tokens * mask).sum(dim=1).float() / int(tokens.shape[1])
+        return (torch.stack([total, -total], dim=1),)
+
+
+class FixedShape(torch.nn.Module):
+    """Adds a tensor of the traced length, which no other length can be added to."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = (tokens * mask + torch.tensor([0] * int(tokens.shape[1]))).sum(dim=1).float()
+        return (torch.stack([total, -total], dim=1),)
+
+
+class Random(torch.nn.Module):
+    """Never gives the same score twice."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = torch.rand(tokens.shape[0]) * 100 + (tokens * mask).sum(dim=1).float()
+        return (torch.stack([total, -total], dim=1),)
+
+
+class NotANumber(torch.nn.Module):
+    """Gives NaN, which no comparison finds different."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = (tokens * mask).sum(dim=1).float() * float("nan")
+        return (torch.stack([total, -total], dim=1),)
+
+
+EXAMPLE = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 6]])
+
+
+def test_to_onnx__takes_any_number_and_length_of_texts(tmp_path):
+    to_onnx(Sum(), EXAMPLE, tmp_path / "model.onnx", int8=False)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    for shape in ((1, 1), (5, 9), (2, 4)):
+        ones = np.ones(shape, np.int64)
+        assert session.run(["logits"], {"input_ids": ones, "attention_mask": ones})[0][0].tolist() == [
+            shape[1], -shape[1]
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (FixedLength(), "the ONNX export differs from torch by "),
+        (FixedShape(), "the ONNX export takes one shape only: "),
+        (Random(), "the ONNX export differs from torch by "),
+        (NotANumber(), "the ONNX export differs from torch by nan: "),
+    ],
+)
+def test_to_onnx__refuses_an_export_that_is_another_function_and_leaves_no_file(tmp_path, model, problem):
+    with pytest.raises(CannotTell) as caught:
+        to_onnx(model, EXAMPLE, tmp_path / "model.onnx", int8=False)
+    assert str(caught.value).startswith(problem)
+    assert "this architecture needs another export" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

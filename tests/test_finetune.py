@@ -1,0 +1,127 @@
+"""Fine-tuning learns, keeps its best epoch, and ends with the same weights whether or not it was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.small import task
+
+from textgate.finetune import choose_device, finetune, precision
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.small import task
+from textgate.finetune import finetune
+finetune(task(epochs=40, patience=40), Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def weights(model):
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_finetune__learns_a_separable_task(tiny_base, tmp_path):
+    model, epochs = finetune(task(), tiny_base, tmp_path / "checkpoint")
+    assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
+    assert epochs[-1].train_loss < epochs[0].train_loss / 2
+    assert epochs[-1].valid_macro_f1 > 0.95
+    assert not model.training
+
+
+def test_finetune__the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_base, tmp_path):
+    first, second = (finetune(task(epochs=1), tiny_base, tmp_path / name)[0] for name in "ab")
+    assert same(weights(first), weights(second))
+    from dataclasses import replace
+
+    other, _ = finetune(replace(task(epochs=1), seed=8), tiny_base, tmp_path / "c")
+    assert not same(weights(first), weights(other))
+
+
+def kill_behind_an_epoch(base, checkpoint):
+    """Start a training in a process of its own, kill it after a whole epoch, without a chance to tidy up."""
+    environment = os.environ | {"PYTHONPATH": "src" + os.pathsep + "."}
+    command = [sys.executable, "-c", KILLED, str(base), str(checkpoint)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout.readline().startswith(b"epoch 1:")  # its checkpoint is written before it is said
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_finetune__killed_and_run_again_gives_the_weights_of_an_unbroken_run(tiny_base, tmp_path, capsys):
+    kill_behind_an_epoch(tiny_base, tmp_path / "killed")
+    killed_after = load_file(tmp_path / "killed")
+    wanted = task(epochs=40, patience=40)
+    whole, history = finetune(wanted, tiny_base, tmp_path / "whole")
+    capsys.readouterr()
+    again, _ = finetune(wanted, tiny_base, tmp_path / "killed")
+    epochs_done_again = capsys.readouterr().out.count("epoch")
+    assert 0 < epochs_done_again < len(history) == 40
+    assert same(weights(whole), weights(again))
+    assert not torch.equal(
+        killed_after["now.classifier.weight"], load_file(tmp_path / "whole")["now.classifier.weight"]
+    )
+
+
+def test_finetune__a_finished_run_is_not_trained_again(tiny_base, tmp_path, capsys):
+    first, history = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
+    capsys.readouterr()
+    again, same_history = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
+    assert "epoch" not in capsys.readouterr().out
+    assert same_history == history
+    assert same(weights(first), weights(again))
+
+
+def test_finetune__stops_early_and_keeps_the_best_epoch(tiny_base, tmp_path):
+    model, epochs = finetune(task(epochs=10, patience=2), tiny_base, tmp_path / "checkpoint")
+    scores = [epoch.valid_macro_f1 for epoch in epochs]
+    assert len(epochs) == scores.index(max(scores)) + 1 + 2 < 10
+    stored = load_file(tmp_path / "checkpoint")
+    kept = model.state_dict()
+    assert all(torch.equal(kept[name[5:]], value) for name, value in stored.items() if name.startswith("best."))
+    assert not torch.equal(stored["now.classifier.weight"], kept["classifier.weight"])
+
+
+def test_finetune__frozen_embeddings_and_layers_stay_those_of_the_base(tiny_base, tmp_path):
+    model, _ = finetune(task(epochs=1, freeze_embeddings=True, freeze_layers=1), tiny_base, tmp_path / "checkpoint")
+    base, now = load_file(tiny_base / "model.safetensors"), model.state_dict()
+    changed = {
+        name for name, value in base.items() if f"bert.{name}" in now and not torch.equal(value, now[f"bert.{name}"])
+    }
+    assert changed
+    assert not [name for name in changed if name.startswith(("embeddings.", "encoder.layer.0."))]
+    assert any(name.startswith("encoder.layer.1.") for name in changed)
+    assert not [name for name in load_file(tmp_path / "checkpoint") if "embeddings" in name]
+
+
+def test_finetune__without_freezing_everything_learns(tiny_base, tmp_path):
+    model, _ = finetune(task(epochs=1), tiny_base, tmp_path / "checkpoint")
+    before = load_file(tiny_base / "model.safetensors")["embeddings.word_embeddings.weight"]
+    assert not torch.equal(before, model.state_dict()["bert.embeddings.word_embeddings.weight"])
+
+
+@pytest.mark.parametrize("count", [1, 16, 17])
+def test_finetune__takes_any_number_of_rows(tiny_base, tmp_path, count):
+    from dataclasses import replace
+
+    usual = task(epochs=1)
+    few = replace(usual, train=(usual.train[0][:count], usual.train[1][:count]))
+    assert len(finetune(few, tiny_base, tmp_path / "checkpoint")[1]) == 1
+
+
+def test_choose_device__auto_takes_a_gpu_where_there_is_one():
+    assert choose_device("cpu") == "cpu"
+    assert choose_device("cuda") == "cuda"
+    assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_precision__is_one_that_training_can_use():
+    assert precision("cpu") in (torch.bfloat16, torch.float32)

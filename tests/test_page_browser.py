@@ -1,0 +1,149 @@
+"""report.html in a real browser: phone and desktop, light and dark, plain and hostile evidence."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from tests.evidence_examples import example
+from tests.test_page import EVIL
+from tests.test_report import hostile
+
+from textgate.document import Code, Paragraph, Section, Table
+from textgate.page import to_html
+from textgate.report import compose
+
+pytestmark = pytest.mark.browser
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+PHONE, DESKTOP = (360, 740), (1280, 900)
+CONTRAST = """
+const channel = v => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4 };
+const light = c => .2126 * channel(c[0]) + .7152 * channel(c[1]) + .0722 * channel(c[2]);
+const parse = s => { const n = s.match(/[\\d.]+/g).map(Number); return n.length > 3 ? n : [...n, 1] };
+const over = (top, under) => [0, 1, 2].map(i => top[i] * top[3] + under[i] * (1 - top[3]));
+const behind = e => { for (; e; e = e.parentElement) {
+  const c = parse(getComputedStyle(e).backgroundColor); if (c[3] > 0) return c; } return [255, 255, 255, 1] };
+const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + .05) / (y + .05) };
+const found = [];
+for (const e of document.querySelectorAll('body *')) {
+  const own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  if (!own || e.localName === 'title' || !e.getClientRects().length) continue;
+  const style = getComputedStyle(e), svg = e.namespaceURI.endsWith('svg');
+  let under = behind(e);
+  const cell = svg && e.getAttribute('class') && e.previousElementSibling;
+  if (cell && cell.localName === 'rect') {
+    const fill = parse(getComputedStyle(cell).fill);
+    under = over([...fill.slice(0, 3), Number(cell.getAttribute('fill-opacity'))], under);
+  }
+  found.push([ratio(parse(svg ? style.fill : style.color), under), e.outerHTML.slice(0, 120)]);
+}
+return found.sort((a, b) => a[0] - b[0]).slice(0, 3);
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    if missing:
+        pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.binary_location = shutil.which("chromium") or ""
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> dict[str, Path]:
+    many = example([f"a rather long label {number}" for number in range(40)], rows=3000)
+    found = {"plain": example(outcome="refused"), "hostile": hostile(example(), [*EVIL, "w" * 500]), "many": many}
+    folder = tmp_path_factory.mktemp("pages")
+    for name, evidence in found.items():
+        (folder / f"{name}.html").write_text(to_html(compose(evidence), "textgate report"), encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in found}
+
+
+def visit(browser, page: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> None:
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(page.as_uri())
+
+
+NAMES = ("plain", "hostile", "many")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [PHONE, (600, 800), DESKTOP])
+def test_page__never_scrolls_sideways(browser, pages, name, size):
+    visit(browser, pages[name], size)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
+    assert browser.execute_script("return document.documentElement.clientWidth") > size[0] - 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page__has_no_console_message_and_asks_for_nothing_but_itself(browser, pages, name):
+    visit(browser, pages[name])
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert asked == [pages[name].as_uri()]
+
+
+def test_page__runs_nothing_that_evidence_brings_along(browser, pages):
+    visit(browser, pages["hostile"])
+    assert browser.execute_script("return document.scripts.length + document.images.length") == 0
+    assert browser.title == "textgate report"
+    style = "return getComputedStyle(document.querySelector('main')).maxWidth"
+    assert browser.execute_script(style) == "1216px"  # the policy let its own style sheet through
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_page__has_headings_and_a_name_for_every_picture(browser, pages, name):
+    visit(browser, pages[name])
+    levels = browser.execute_script("return [...document.querySelectorAll('h1,h2,h3,h4')].map(e => e.localName)")
+    assert levels[0] == "h1"
+    assert set(levels[1:]) == {"h2"}
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    pictures = [node for node in tree if node.get("role", {}).get("value") in ("image", "img")]
+    assert len(pictures) == 4
+    assert all(len(node["name"]["value"]) > 20 for node in pictures)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_page__text_stands_out_from_what_is_behind_it(browser, pages, name, scheme):
+    visit(browser, pages[name], PHONE, scheme)
+    worst = browser.execute_script(CONTRAST)
+    assert worst[0][0] >= 4.5, worst  # WCAG 2.2, level AA
+
+
+def test_page__on_a_phone_each_figure_of_the_table_stands_beside_its_name(browser, pages):
+    visit(browser, pages["plain"], PHONE)
+    script = (
+        "return [...document.querySelectorAll('.stacked tr')].find(r => r.innerText.startsWith('accuracy')).innerText"
+    )
+    shown = " ".join(browser.execute_script(script).split())
+    assert shown.startswith("accuracy this model 0.958 production v1.3.0 0.963 baseline 0.972 change to production")
+    assert shown.endswith("verdict passed")
+
+
+def test_page__a_wide_matrix_scrolls_in_its_own_box(browser, tmp_path):
+    head = ("true", *(Code(f"label number {number}") for number in range(12)))
+    matrix = Table("Confusion", head, "l" + "r" * 12, (("x", *("1,000" for _ in range(12))),), matrix=True)
+    page = tmp_path / "matrix.html"
+    page.write_text(to_html((Section("S", (Paragraph("p"), matrix)),), "t"), encoding="utf-8")
+    visit(browser, page, PHONE)
+    box = "const b = document.querySelector('.scroll'); return [b.scrollWidth > b.clientWidth, b.tabIndex]"
+    assert browser.execute_script(box) == [True, 0]
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= PHONE[0]

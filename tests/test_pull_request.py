@@ -1,0 +1,169 @@
+"""The whole pipeline as a person runs it, on rows of their own: real stages, real DVC, real scanner."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+WORDS = {
+    "weather": [
+        "rain",
+        "sun",
+        "cloud",
+        "wind",
+        "storm",
+        "snow",
+        "frost",
+        "fog",
+        "thunder",
+        "breeze",
+        "sky",
+        "warm",
+        "cold",
+        "forecast",
+        "drizzle",
+    ],
+    "kitchen": [
+        "pan",
+        "oven",
+        "spoon",
+        "flour",
+        "butter",
+        "salt",
+        "onion",
+        "stew",
+        "bake",
+        "fry",
+        "knife",
+        "plate",
+        "soup",
+        "dough",
+        "pepper",
+    ],
+}
+
+
+def write_rows(path: Path, rows: int = 300) -> None:
+    """Write rows of two labels that a linear model can mostly tell apart."""
+    chance = random.Random(7)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for number in range(rows):
+            label = "weather" if number % 2 else "kitchen"
+            other = "kitchen" if number % 2 else "weather"
+            words = [*chance.sample(WORDS[label], 4), *chance.sample(WORDS[other], 2), f"case {number}"]
+            chance.shuffle(words)
+            writer.writerow([" ".join(words), label])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the repository whose configs/data.yaml points to a CSV file of 300 rows."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("src", "scripts", "configs", "model_tests", ".dvc", "requirements.txt", "pyproject.toml"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("cache", "tmp", "__pycache__"))
+        else:
+            shutil.copy(source, folder)
+    for name in ("dvc.yaml", ".dvcignore", "MODEL_CARD.md"):
+        shutil.copy(ROOT / name, folder)
+    (folder / ".venv-scan").symlink_to(ROOT / ".venv-scan")
+    write_rows(folder / "rows.csv")
+    edit(folder, "data", source={"kind": "file", "path": "rows.csv"}, labels=["kitchen", "weather"])
+    edit(folder, "data", external=None, sentences=None, test_sha256=None)
+    return folder
+
+
+def edit(folder: Path, config: str, **changes: object) -> None:
+    path = folder / "configs" / f"{config}.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def pull_request(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "scripts/pr.py", *options]
+    return subprocess.run(
+        [*command, "--experiment=001_baseline"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+    )
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / "build" / name).read_text(encoding="utf-8"))
+
+
+def outcomes(folder: Path) -> dict[str, str]:
+    return {stage["stage"]: stage["outcome"] for stage in read(folder, "stages.json")["stages"]}
+
+
+def test_pull_request__goes_from_a_csv_file_to_a_verdict(project: Path) -> None:
+    done = pull_request(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read(project, "gate.json")["outcome"] == "passed"
+    assert "kitchen" in (project / "build/report.md").read_text(encoding="utf-8")
+    assert (project / "build/report.html").is_file()
+    assert set(outcomes(project).values()) == {"passed"}
+
+
+def test_pull_request__does_not_compute_again_what_is_unchanged(project: Path) -> None:
+    digest = read(project, "train.json")["bundle_digest"]
+    assert pull_request(project).returncode == 0
+    assert {stage: outcomes(project)[stage] for stage in ("data", "train", "evaluate")} == dict.fromkeys(
+        ("data", "train", "evaluate"), "unchanged"
+    )
+    assert read(project, "gate.json")["bundle_digest"] == digest
+
+
+def test_pull_request__an_impossible_limit_is_refused_without_training(project: Path) -> None:
+    edit(project, "gates", min_accuracy=1.0)
+    done = pull_request(project)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert outcomes(project)["train"] == "unchanged"
+    assert "accuracy" in read(project, "gate.json")["sentence"]
+    assert "refused" in (project / "build/report.md").read_text(encoding="utf-8").splitlines()[0]
+    edit(project, "gates", min_accuracy=0.5)
+
+
+def test_pull_request__a_champion_is_compared_on_the_same_rows(project: Path) -> None:
+    champion = project / "champion"
+    shutil.copytree(project / "build/model", champion)
+    edit(project, "train", seed=14)
+    done = pull_request(project, f"--champion={champion}")
+    assert outcomes(project)["train"] == "passed", done.stdout + done.stderr
+    comparison = read(project, "comparison.json")
+    assert comparison["champion_state"] == "given"
+    assert comparison["champion"]["reference_digest"] == read(project, "champion.json")["digest"]
+
+
+def test_pull_request__two_trainings_give_the_same_digest(project: Path) -> None:
+    first = read(project, "train.json")["bundle_digest"]
+    for name in ("build", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(project / name, ignore_errors=True)
+    (project / "dvc.lock").unlink()
+    pull_request(project)
+    assert read(project, "train.json")["bundle_digest"] == first
+
+
+def test_pull_request__bad_rows_stop_the_run_and_the_comment_says_so(project: Path) -> None:
+    rows = (project / "rows.csv").read_text(encoding="utf-8")
+    (project / "rows.csv").write_text(rows + "one more row of text,garden\n", encoding="utf-8")
+    done = pull_request(project)
+    (project / "rows.csv").write_text(rows, encoding="utf-8")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "garden" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert outcomes(project)["train"] == "not run"
+    assert "garden" in (project / "build/report.md").read_text(encoding="utf-8")
