@@ -19,9 +19,10 @@ from textgate.classifier import Bundle, Probabilities, open_bundle
 from textgate.config import CONFIGS, DataConfig, Gates, load
 from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import DataReport
-from textgate.model_tests import GATES, load_sentences
+from textgate.model_tests import GATES
 from textgate.records import BUILD, read
 from textgate.rows import Rows, read_split
+from textgate.sentences import load_sentences
 
 SEED = 13
 

@@ -1,4 +1,4 @@
-"""Write down what this run is about: the experiment (build/choice.json) and the champion (build/champion.json)."""
+"""Write down what this run is about: build/choice.json (experiment), champion.json and source.json (your files)."""
 
 import argparse
 import sys
@@ -7,7 +7,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate import records
-from textgate.choose import choose, find_champion
+from textgate.choose import choose, find_champion, source_files
+from textgate.config import CONFIGS, DataConfig, load
 from textgate.errors import run
 
 
@@ -18,7 +19,9 @@ def main() -> None:
     arguments = parser.parse_args()
     choice = choose(arguments.experiment or None)
     champion = find_champion(Path(arguments.champion) if arguments.champion else None)
+    sources = source_files(load(CONFIGS / "data.yaml", DataConfig))
     records.write(records.BUILD / "choice.json", choice)
+    records.write(records.BUILD / "source.json", sources)
     records.write(records.BUILD / "champion.json", champion)
     print(f"experiment {choice.train.experiment}, production model: {champion.name or champion.state}")
 

@@ -1,12 +1,10 @@
 """Train the chosen experiment and the baseline: build/model, build/baseline and build/train.json."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would slow the others down on shared cores
 
 from textgate import records
 from textgate.choose import Choice

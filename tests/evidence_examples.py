@@ -259,7 +259,6 @@ def data_report(labels: Sequence[str] = LABELS) -> DataReport:
             words_quantiles=(3.0, 7.0),
             character_share={"e": 0.2},
         ),
-        seconds=6.2,
     )
 
 

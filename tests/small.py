@@ -69,7 +69,6 @@ def data_report(labels=LABELS):
         expectations=0,
         notes=(),
         reference=REFERENCE,
-        seconds=0.0,
     )
 
 
@@ -86,6 +85,7 @@ def transformer_config(**changes):
         epochs=3,
         patience=3,
         warmup_share=0.1,
+        dropout=0.1,
         freeze_embeddings=False,
         freeze_layers=0,
         int8=False,

@@ -38,6 +38,10 @@ def test_digest_of__does_not_depend_on_the_order_of_files():
     assert digest_of({"a": "1", "b": "2"}) != digest_of({"a": "2", "b": "1"})
 
 
+def test_digest_of__the_card_does_not_count():
+    assert digest_of({"a": "1", "README.md": "2"}) == digest_of({"a": "1"}) != digest_of({"a": "1", "b": "2"})
+
+
 def test_seal__the_same_files_give_the_same_digest_elsewhere(bundle, tmp_path):
     other = tmp_path / "elsewhere"
     other.mkdir()

@@ -82,7 +82,6 @@ def data_report(labels=LABELS):
         expectations=0,
         notes=(),
         reference=REFERENCE,
-        seconds=1.0,
     )
 
 

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from tests.small import task
 from textgate.finetune import finetune
-finetune(task(epochs=40, patience=40), Path(sys.argv[1]), Path(sys.argv[2]))
+finetune(task(epochs=15, patience=15), Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
@@ -59,12 +59,12 @@ def kill_behind_an_epoch(base, checkpoint):
 def test_finetune__killed_and_run_again_gives_the_weights_of_an_unbroken_run(tiny_base, tmp_path, capsys):
     kill_behind_an_epoch(tiny_base, tmp_path / "killed")
     killed_after = load_file(tmp_path / "killed")
-    wanted = task(epochs=40, patience=40)
+    wanted = task(epochs=15, patience=15)
     whole, history = finetune(wanted, tiny_base, tmp_path / "whole")
     capsys.readouterr()
     again, _ = finetune(wanted, tiny_base, tmp_path / "killed")
     epochs_done_again = capsys.readouterr().out.count("epoch")
-    assert 0 < epochs_done_again < len(history) == 40
+    assert 0 < epochs_done_again < len(history) == 15
     assert same(weights(whole), weights(again))
     assert not torch.equal(
         killed_after["now.classifier.weight"], load_file(tmp_path / "whole")["now.classifier.weight"]

@@ -120,7 +120,6 @@ def data(external=0, test=100):
         expectations=6,
         notes=(),
         reference=REFERENCE,
-        seconds=1.0,
     )
 
 

@@ -15,7 +15,8 @@ from textgate import bundle, files, model_tests, records
 from textgate.config import CONFIGS, Experiment, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Reference
-from textgate.model_tests import group_outcome, load_sentences, outcome, read_junit, summary
+from textgate.model_tests import group_outcome, outcome, read_junit, summary
+from textgate.sentences import load_sentences
 from textgate.tfidf import TfidfClassifier
 from textgate.verdicts import ModelTests, TestGroup
 
@@ -53,7 +54,7 @@ def make_project(folder):
         "test_locked": False,
     }
     report |= {"labels": labels, "rows": {}, "dropped": {}, "near_duplicates": {}, "near_duplicate_examples": ()}
-    data = DataReport(**report, expectations=1, notes=(), reference=REFERENCE, seconds=1.0)
+    data = DataReport(**report, expectations=1, notes=(), reference=REFERENCE)
     records.write(folder / "build" / "data" / "data.json", data)
     plain = {label: [sentence(label, chooser) for _ in range(4)] for label in labels}
     (folder / "configs" / "sentences.yaml").write_text(yaml.safe_dump(plain))

@@ -23,6 +23,18 @@ def test_fit__three_labels_and_two_give_one_probability_each():
     assert fit_tfidf().predict_proba(["snow"]).shape == (1, 2)
 
 
+def test_fit__is_only_as_sure_as_the_validation_rows_show():
+    texts, targets = small_rows(60)
+    unseen, truth = small_rows(40, seed=5)
+    coin = np.arange(40) // 2 % 2  # labels that the texts do not tell
+    sure, unsure = (
+        TfidfClassifier.fit(texts, targets, (unseen, labels), LABELS, TFIDF, 1).predict_proba(unseen).max(axis=1).mean()
+        for labels in (truth, coin)
+    )
+    assert sure > 0.99
+    assert unsure < 0.6
+
+
 def test_fit__two_labels_are_scored_as_scikit_learn_scores_them():
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from textgate.bundle import digest, verify
-from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
+from textgate.config import CONFIGS, NAME, DataConfig, Ensemble, Experiment, FileSource, TrainConfig, load
 from textgate.errors import CannotTell
 from textgate.evidence import Champion
-from textgate.records import Evidence
+from textgate.files import sha256_file
+from textgate.records import Evidence, Sha256
+from textgate.tables import row_files
 
 
 class Choice(Evidence):
@@ -39,8 +41,9 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
 
 
 def _experiment(name: str, configs: Path) -> Experiment:
-    path = configs / "experiments" / f"{name}.yaml"
-    known = sorted(file.stem for file in path.parent.glob("*.yaml") if NAME.fullmatch(file.stem))
+    folder = configs / "experiments"
+    path = folder / f"{name}.yaml"
+    known = sorted(file.stem for file in folder.glob("*.yaml") if NAME.fullmatch(file.stem))
     if name not in known:
         raise CannotTell(f"{path} does not exist (known: {', '.join(known) or 'none'}): name one of them, or write it")
     return load(path, Experiment)
@@ -54,6 +57,19 @@ def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
         kinds = [experiments[part].model.kind for part in model.parts]
         if "ensemble" in kinds or kinds[0] == kinds[1]:
             raise CannotTell(f"experiment {train.experiment}: parts must be of two plain kinds, not {', '.join(kinds)}")
+
+
+class SourceFiles(Evidence):
+    """build/source.json: the user's own row files as they are now, so that DVC notices when they change."""
+
+    files: dict[str, Sha256]
+
+
+def source_files(config: DataConfig) -> SourceFiles:
+    """Hash the files that sources of kind `file` read; wheels and hub files are pinned in the configuration."""
+    sources = [source for source in (config.source, config.external) if isinstance(source, FileSource)]
+    paths = [path for source in sources for path in row_files(Path(source.path).expanduser())]
+    return SourceFiles(files={path.as_posix(): sha256_file(path) for path in paths if path.is_file()})
 
 
 def find_champion(bundle: Path | None) -> Champion:

@@ -6,13 +6,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from textgate.config_problem import first_problem
 from textgate.errors import CannotTell
-from textgate.files import read_text
 from textgate.records import Count, Record, Sha256, Share
+from textgate.yaml_file import read_yaml
 
 CONFIGS = Path("configs")
 Positive = Annotated[int, Field(ge=1)]
@@ -160,6 +159,7 @@ class Transformer(Record):
     epochs: Positive
     patience: Positive
     warmup_share: Share
+    dropout: Share
     freeze_embeddings: bool
     freeze_layers: Count
     int8: bool
@@ -221,26 +221,9 @@ class Gates(Record):
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands there twice: a reader sees one limit, the gate would use the other."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[str] = []
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
-            seen.append(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: Path, kind: type[AnyRecord]) -> AnyRecord:
     """Read a YAML file through its type. Raises CannotTell with file, key and what was expected there."""
-    text = read_text(path, "write it, or restore it with git")
-    try:
-        raw: Any = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise CannotTell(f"{path}: not valid YAML: {reason}") from error
+    raw = read_yaml(path, "write it, or restore it with git")
     if not isinstance(raw, dict):
         raise CannotTell(f"{path}: expected keys and values (known: {', '.join(kind.model_fields)})")
     try:

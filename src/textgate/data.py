@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport
 from textgate.expectations import validate
 from textgate.files import sha256_bytes
-from textgate.model_tests import load_sentences
 from textgate.near_duplicates import near_duplicates
 from textgate.reference import reference
 from textgate.rows import SPLITS, Row
+from textgate.sentences import load_sentences
 from textgate.sources import Material, read_source
 from textgate.splitting import Splits, split_rows
 from textgate.tables import SPLIT_NAMES
@@ -43,7 +42,6 @@ def prepare(config: DataConfig, config_file: Path, docs: Path) -> Prepared:
     Raises CannotTell for rows or settings that cannot be used, Refused for a leak between splits, a broken
     expectation, or test rows other than the locked ones.
     """
-    started = time.perf_counter()
     _check(config, config_file)
     main = read_source(config.source, config.labels)
     outside = read_source(config.external, config.labels) if config.external else None
@@ -71,7 +69,6 @@ def prepare(config: DataConfig, config_file: Path, docs: Path) -> Prepared:
         expectations=met,
         notes=(*_notes(config, config_file, test_sha256), *notes),
         reference=reference([row.text for row in splits["train"]], [row.label for row in splits["train"]]),
-        seconds=time.perf_counter() - started,
     )
     return Prepared(files, report)
 

@@ -42,7 +42,6 @@ class DataReport(Evidence):
     expectations: Count
     notes: tuple[str, ...]
     reference: Reference
-    seconds: FiniteFloat
 
 
 class Epoch(Record):

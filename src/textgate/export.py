@@ -89,10 +89,12 @@ def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> 
         try:
             found = session.run(["logits"], {"input_ids": tokens.numpy(), "attention_mask": seen.numpy()})[0]
         except Exception as error:  # its exceptions have no base of their own
-            raise CannotTell(f"the ONNX export takes one shape only: {NEXT} ({str(error)[:200]})") from error
+            raise CannotTell(
+                f"the ONNX export does not take all that torch takes: {NEXT} ({str(error)[:200]})"
+            ) from error
         differences.append(np.abs(expected - found).max())
-    if not max(differences) <= MAX_DIFFERENCE or np.isnan(differences).any():
-        raise CannotTell(f"the ONNX export differs from torch by {np.max(differences):.3g}: {NEXT}")
+    if not (difference := np.max(differences)) <= MAX_DIFFERENCE:  # NaN is not
+        raise CannotTell(f"the ONNX export differs from torch by {difference:.3g}: {NEXT}")
 
 
 def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Path) -> TransformerClassifier:

@@ -108,6 +108,8 @@ def _load(base: Path, task: Task) -> PreTrainedModel:
         id2label=dict(enumerate(task.labels)),
         label2id={label: number for number, label in enumerate(task.labels)},
         dtype=torch.float32,
+        hidden_dropout_prob=task.config.dropout,
+        attention_probs_dropout_prob=task.config.dropout,
     )
     encoder = getattr(model, model.base_model_prefix)
     frozen = [encoder.embeddings] if task.config.freeze_embeddings else []

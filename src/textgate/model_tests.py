@@ -12,10 +12,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
-
-import yaml
 
 from textgate import bundle, records
 from textgate.config import CONFIGS, Gates, load
@@ -171,21 +168,3 @@ def summary(found: ModelTests) -> str:
         ms = found.latency
         lines.append(f"  latency of one text: p50 {ms.p50_ms:.1f}, p95 {ms.p95_ms:.1f}, p99 {ms.p99_ms:.1f} ms")
     return "\n".join([f"model tests: {outcome(found)} in {found.seconds:.1f} s", *lines])
-
-
-def load_sentences(path: Path, labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Read configs/sentences.yaml: label -> plain sentences. Raises CannotTell unless it has exactly these labels."""
-    cure = "mend it, or set `sentences: null` in configs/data.yaml"
-    try:
-        raw: Any = yaml.safe_load(read_text(path, "write it, or set `sentences: null` in configs/data.yaml"))
-    except yaml.YAMLError as error:
-        raise CannotTell(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict) or not all(isinstance(found, list) and found for found in raw.values()):
-        raise CannotTell(f"{path}: expected a list of sentences under each label: {cure}")
-    if set(raw) != set(labels):
-        odd = min(map(repr, set(raw) ^ set(labels)))
-        raise CannotTell(f"{path}: has the labels {list(raw)}, the model knows {list(labels)} ({odd}): {cure}")
-    for label, sentences in raw.items():
-        if not all(isinstance(sentence, str) for sentence in sentences):
-            raise CannotTell(f"{path}: {label}: each sentence must be text, in quotes if need be: {cure}")
-    return {label: tuple(sentences) for label, sentences in raw.items()}

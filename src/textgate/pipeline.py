@@ -17,7 +17,12 @@ class Stage:
 
 
 STAGES = (
-    Stage("choose", "configs/train.yaml, configs/experiments/", "choice.json, champion.json", "an altered champion"),
+    Stage(
+        "choose",
+        "configs/train.yaml, configs/experiments/, configs/data.yaml",
+        "choice.json, champion.json, source.json",
+        "an altered champion",
+    ),
     Stage(
         "data",
         "configs/data.yaml, the source",

@@ -36,13 +36,17 @@ def read_tables(path: Path, columns: Columns, labels: tuple[str, ...]) -> list[R
 
     Raises CannotTell with file and line for the first row that cannot be used, or if there is nothing to read.
     """
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-        if not files:
-            raise CannotTell(f"{path} holds no .csv or .jsonl file: put your rows there, or mend `path`")
-    else:
-        files = [path]
+    files = row_files(path)
+    if not files:
+        raise CannotTell(f"{path} holds no .csv or .jsonl file: put your rows there, or mend `path`")
     return [row for file in files for row in read_table(file, columns, labels)]
+
+
+def row_files(path: Path) -> list[Path]:
+    """Return the file itself, or the CSV and JSONL files under a folder in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 
 def read_table(path: Path, columns: Columns, labels: tuple[str, ...]) -> list[RawRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,8 +62,8 @@ def _never_stopping() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - see above
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        print(f"not tracked: {reason[:200]} (the run goes on)", file=sys.stderr)
+        reason = re.sub(r"//[^\s/@]*@", "//", " ".join(str(error).split()))  # an address may hold a password
+        print(f"not tracked: {reason[:200] or type(error).__name__} (the run goes on)", file=sys.stderr)
 
 
 def _store(train: TrainConfig) -> Any:
