@@ -16,8 +16,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textgate.bootstrap import RESAMPLES, SEED
-from textgate.compare import f1_deltas
+from textgate.evaluate.bootstrap import RESAMPLES, SEED
+from textgate.evaluate.compare import f1_deltas
 
 ROWS, LABELS, PEER_RESAMPLES = 100_000, ("a", "b", "c"), RESAMPLES // 100
 MAX_SECONDS, MAX_MEGABYTES = 5.0, 1000.0

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgate.classifier import Bundle, Probabilities, open_bundle
 from textgate.config import CONFIGS, DataConfig, Gates, load
 from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import DataReport
 from textgate.model_tests import GATES
+from textgate.models.classifier import Bundle, Probabilities, open_bundle
 from textgate.records import BUILD, read
 from textgate.rows import Rows, read_split
 from textgate.sentences import load_sentences

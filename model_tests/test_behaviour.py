@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from textgate.classifier import Bundle, Probabilities
 from textgate.config import Gates
+from textgate.models.classifier import Bundle, Probabilities
 from textgate.rows import Rows
 
 SAMPLE = 200  # texts: the 95 % interval of a share near 0.9 is then about 0.04 to either side

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from textgate.classifier import Bundle
 from textgate.config import Gates
 from textgate.errors import CannotTell
+from textgate.models.classifier import Bundle
 
 TEXTS = 200  # ten of them lie above p95; fewer would make it the time of one unlucky text
 WARM_UP = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import jsonschema
 import numpy as np
 
-from textgate.classifier import Bundle, Probabilities
 from textgate.config import Gates
+from textgate.models.classifier import Bundle, Probabilities
 from textgate.prediction import prediction, schema
 from textgate.rows import Rows
 

@@ -9,11 +9,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate.bundle import CARD
-from textgate.card import CardWords, read_origin, readme, with_block
 from textgate.config import CONFIGS, DataConfig, load
 from textgate.errors import run
 from textgate.files import read_text, write_text
 from textgate.records import BUILD
+from textgate.report.card import CardWords, read_origin, readme, with_block
 
 
 def main() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate import records
-from textgate.choose import choose, find_champion, source_files
+from textgate.choose import choose, find_champion
 from textgate.config import CONFIGS, DataConfig, load
+from textgate.data.sources import source_files
 from textgate.errors import run
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate.config import CONFIGS, DataConfig, load
-from textgate.data import prepare, summary, write
+from textgate.data.data import prepare, summary, write
 from textgate.errors import run
 from textgate.records import BUILD
 

@@ -10,8 +10,8 @@ from textgate import records
 from textgate.config import CONFIGS, Gates, load
 from textgate.errors import CannotTell, run
 from textgate.files import sha256_file
-from textgate.gate import judge, not_judged, summary
-from textgate.gate_evidence import collect
+from textgate.gate.evidence_set import collect
+from textgate.gate.gate import judge, not_judged, summary
 from textgate.records import BUILD, EXIT_CODES
 
 

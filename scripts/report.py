@@ -8,13 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textgate.document import to_markdown
 from textgate.errors import run
 from textgate.files import write_text
-from textgate.found import find
-from textgate.page import to_html
 from textgate.records import BUILD
-from textgate.report import compose
+from textgate.report.document import to_markdown
+from textgate.report.found import find
+from textgate.report.page import to_html
+from textgate.report.report import compose
 
 
 def main() -> None:

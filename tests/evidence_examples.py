@@ -29,8 +29,8 @@ from textgate.evidence import (
     SliceScore,
     TrainReport,
 )
-from textgate.found import FILES, Found
 from textgate.records import Outcome
+from textgate.report.found import FILES, Found
 from textgate.verdicts import (
     Check,
     Gate,

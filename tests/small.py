@@ -30,7 +30,7 @@ def small_rows(count, seed=1):
 
 
 def fit_tfidf(seed=1):
-    from textgate.tfidf import TfidfClassifier
+    from textgate.models.tfidf import TfidfClassifier
 
     return TfidfClassifier.fit(*small_rows(60), small_rows(20, seed=2), LABELS, TFIDF, seed)
 
@@ -96,6 +96,6 @@ def transformer_config(**changes):
 
 def task(**changes):
     """Return a fine-tuning task on small rows."""
-    from textgate.finetune import Task
+    from textgate.train.finetune import Task
 
     return Task(small_rows(160), small_rows(24, seed=2), LABELS, transformer_config(**changes), 7, "cpu")

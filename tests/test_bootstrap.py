@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score
 
-from textgate.bootstrap import CHUNK, UNSEEN, interval, observed, p_values, ratio, resampled
+from textgate.evaluate.bootstrap import CHUNK, UNSEEN, interval, observed, p_values, ratio, resampled
 
 
 def random(seed=0):

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import log_softmax
 from scipy.special import softmax as scipy_softmax
 
-from textgate.calibration import fit_temperature, softmax
+from textgate.models.calibration import fit_temperature, softmax
 
 
 def log_loss(scores, targets):

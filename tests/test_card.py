@@ -12,10 +12,10 @@ from huggingface_hub import ModelCard
 from tests.evidence_examples import BUNDLE, DATA, LABELS, data_report, example, sha, write_all
 
 from textgate import bundle
-from textgate.card import END, START, CardWords, read_origin, readme, with_block
 from textgate.config import CONFIGS, DataConfig, Experiment, HubSource, Tfidf, load
 from textgate.errors import CannotTell, Refused
-from textgate.found import FILES, Found
+from textgate.report.card import END, START, CardWords, read_origin, readme, with_block
+from textgate.report.found import FILES, Found
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = load(ROOT / CONFIGS / "card.yaml", CardWords)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from textgate import catalogues
-from textgate.catalogues import read_catalogue
+from textgate.data import catalogues
+from textgate.data.catalogues import read_catalogue
 from textgate.errors import CannotTell
 
 PLACE = "homeassistant/components/{}/translations/{}.json"

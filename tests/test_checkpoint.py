@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from textgate.checkpoint import Checkpoint, restore, store
 from textgate.evidence import Epoch
+from textgate.train.checkpoint import Checkpoint, restore, store
 
 
 def epoch(number, score):

@@ -7,8 +7,8 @@ import pytest
 from tests.small import fit_tfidf, seal_small, small_rows
 
 from textgate.bundle import digest
-from textgate.classifier import open_bundle
 from textgate.errors import CannotTell, Refused
+from textgate.models.classifier import open_bundle
 
 
 def refusal(folder):

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgate.cleaning import REPEATED, TWO_LABELS, clean, letters, tidy
 from textgate.config import Clean
+from textgate.data.cleaning import REPEATED, TWO_LABELS, clean, letters, tidy
+from textgate.data.tables import RawRow
 from textgate.errors import CannotTell, Refused
-from textgate.tables import RawRow
 
 ANY = Clean(min_characters=1, max_characters=1000, min_words=1)
 

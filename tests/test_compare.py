@@ -11,9 +11,18 @@ from sklearn.metrics import f1_score
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from textgate.compare import MAX_FLIPS, accuracy_delta, compare, detectable_accuracy, f1_deltas, flips, holm, mcnemar
+from textgate.evaluate.compare import (
+    MAX_FLIPS,
+    accuracy_delta,
+    compare,
+    detectable_accuracy,
+    f1_deltas,
+    flips,
+    holm,
+    mcnemar,
+)
+from textgate.evaluate.metrics import Marked, Predictions
 from textgate.evidence import Estimate
-from textgate.metrics import Marked, Predictions
 from textgate.rows import Rows
 
 LABELS = ("da", "nb", "sv")

@@ -16,11 +16,11 @@ import yaml
 
 from textgate import records
 from textgate.config import DataConfig, load
-from textgate.data import Prepared, fingerprint, prepare, summary, write
+from textgate.data.data import Prepared, prepare, summary, write
 from textgate.errors import CannotTell
 from textgate.evidence import DataReport
 from textgate.files import sha256_bytes, sha256_file
-from textgate.rows import read_split
+from textgate.rows import SPLITS, fingerprint, read_split
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = [
@@ -85,7 +85,7 @@ def test_own_table_of_300_rows__goes_through_to_the_four_files(tmp_path: Path) -
     }
     assert sum(len(read_split(name, folder)) for name in ("train", "valid", "test")) == 300
     assert report.test_sha256 == sha256_file(folder / "test.jsonl")
-    assert report.fingerprint == fingerprint({path.name: path.read_bytes() for path in folder.glob("*.jsonl")})
+    assert report.fingerprint == fingerprint([sha256_file(folder / f"{name}.jsonl") for name in SPLITS])
     assert report.reference.label_share.keys() == {"praise", "blame"}
     assert len(report.reference.words_quantiles) == 21
     assert f"test_sha256: {report.test_sha256}" in done.stdout

@@ -3,7 +3,18 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgate.document import Bullets, Chart, Code, Heading, Paragraph, Picture, Section, Strong, Table, to_markdown
+from textgate.report.document import (
+    Bullets,
+    Chart,
+    Code,
+    Heading,
+    Paragraph,
+    Picture,
+    Section,
+    Strong,
+    Table,
+    to_markdown,
+)
 
 
 def table(rows: int, width: int = 10) -> Table:

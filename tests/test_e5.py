@@ -7,10 +7,10 @@ import pytest
 from safetensors.numpy import load_file
 from tests.e5_file import PIECES, e5_file
 
-from textgate.e5 import convert
 from textgate.errors import CannotTell
-from textgate.policy import vouch_folder
-from textgate.transformer import Encoder
+from textgate.models.transformer import Encoder
+from textgate.scan.policy import vouch_folder
+from textgate.train.e5 import convert
 
 NAMES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 from tests.small import LABELS, fit_tfidf, small_rows
 
-from textgate.ensemble import EnsembleClassifier
+from textgate.models.ensemble import EnsembleClassifier
 
 
 def parts(trained):

@@ -13,13 +13,14 @@ from safetensors.numpy import load_file, save_file
 
 from textgate import records
 from textgate.bundle import seal
-from textgate.config import Experiment, Tfidf
+from textgate.choose import Choice
+from textgate.config import Experiment, Tfidf, TrainConfig
 from textgate.errors import CannotTell, Refused
-from textgate.evaluate import check_probabilities, evaluate, table
+from textgate.evaluate.evaluate import check_probabilities, evaluate, table
 from textgate.evidence import Champion, Comparisons, DataReport, Metrics, Reference
 from textgate.files import write_jsonl
+from textgate.models.tfidf import TfidfClassifier
 from textgate.rows import read_split
-from textgate.tfidf import TfidfClassifier
 
 ROOT = Path(__file__).resolve().parent.parent
 FINGERPRINT, OTHER = "f" * 64, "0" * 64
@@ -105,6 +106,8 @@ def with_champion(build, **options):
 
 
 def script(folder, *arguments):
+    train = TrainConfig(experiment="a", baseline="a", seed=13, device="cpu", threads=1, tracking="none")
+    records.write(folder / "build" / "choice.json", Choice(train=train, experiments={}))
     command = [sys.executable, ROOT / "scripts" / "evaluate.py", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}

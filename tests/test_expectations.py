@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from textgate.data.expectations import load_suite, validate
 from textgate.errors import CannotTell, Refused
-from textgate.expectations import load_suite, validate
 
 SHIPPED = Path(__file__).resolve().parent.parent / "configs" / "expectations.yaml"
 VALUES = {"labels": ["x", "y"], "splits": ["test", "train", "valid"], "min_characters": 3, "max_characters": 50}

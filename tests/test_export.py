@@ -9,9 +9,9 @@ import torch
 from tests.small import small_rows, task
 
 from textgate.errors import CannotTell
-from textgate.export import save_transformer, to_onnx
-from textgate.policy import vouch_folder
-from textgate.transformer import Encoder
+from textgate.models.transformer import Encoder
+from textgate.scan.policy import vouch_folder
+from textgate.train.export import save_transformer, to_onnx
 
 
 def torch_logits(model, folder, texts):

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import load_file
 from tests.small import task
 
-from textgate.finetune import choose_device, finetune, precision
+from textgate.train.finetune import choose_device, finetune, precision
 
 KILLED = """
 import sys
 from pathlib import Path
 from tests.small import task
-from textgate.finetune import finetune
+from textgate.train.finetune import finetune
 finetune(task(epochs=15, patience=15), Path(sys.argv[1]), Path(sys.argv[2]))
 """
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.evidence_examples import BUNDLE, example, scan, sha, stages, write_all
 
-from textgate.found import FILES, Found, find, without_foreign, without_stale
+from textgate.report.found import FILES, Found, find, without_foreign, without_stale
 
 
 def test_find__reads_back_what_the_stages_wrote(tmp_path):

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgate import bundle, files, records
-from textgate.against_champion import rows_needed
 from textgate.bundle import Manifest
 from textgate.config import CONFIGS, Experiment, Gates, Tfidf, load
 from textgate.evidence import (
@@ -29,8 +28,9 @@ from textgate.evidence import (
     Scores,
     TrainReport,
 )
-from textgate.gate import judge, summary
-from textgate.gate_evidence import Absent, EvidenceSet, Sealed, collect
+from textgate.gate.against_champion import rows_needed
+from textgate.gate.evidence_set import Absent, EvidenceSet, Sealed, collect
+from textgate.gate.gate import judge, summary
 from textgate.verdicts import Gate, ModelTests, Scan, ScannedFile, TestFailure, TestGroup
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from textgate.latency import TEXTS, WARM_UP, latency_ratio, summary, time_texts
+from textgate.evaluate.latency import TEXTS, WARM_UP, latency_ratio, summary, time_texts
 
 
 @dataclass

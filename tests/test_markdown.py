@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from textgate.markdown import bare, code, prose, visible
+from textgate.report.markdown import bare, code, prose, visible
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # What GitHub turns into links, mentions, pictures or formulas after parsing, wherever it stands outside of code.

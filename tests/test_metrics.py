@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, precision_recall_fscore_support
 from statsmodels.stats.proportion import proportion_confint
 
-from textgate.metrics import MIN_GROUP_ROWS, Marked, Predictions, brier, ece, reliability, score, wilson
+from textgate.evaluate.metrics import MIN_GROUP_ROWS, Marked, Predictions, brier, ece, reliability, score, wilson
 from textgate.rows import Rows
 
 

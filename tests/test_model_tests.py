@@ -16,8 +16,8 @@ from textgate.config import CONFIGS, Experiment, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Reference
 from textgate.model_tests import group_outcome, outcome, read_junit, summary
+from textgate.models.tfidf import TfidfClassifier
 from textgate.sentences import load_sentences
-from textgate.tfidf import TfidfClassifier
 from textgate.verdicts import ModelTests, TestGroup
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,8 +8,8 @@ from collections import Counter
 
 import pytest
 
-from textgate import near_duplicates as module
-from textgate.near_duplicates import near_duplicates
+from textgate.data import near_duplicates as module
+from textgate.data.near_duplicates import near_duplicates
 
 
 def cosine(one: str, other: str) -> float:

@@ -9,11 +9,11 @@ import pytest
 from tests.evidence_examples import example
 from tests.test_report import hostile
 
-from textgate.document import Code, Heading, Paragraph, Section, Strong, Table
-from textgate.found import Found
-from textgate.page import MOST_LINES, to_html
-from textgate.pictures import confusion_map, validation_curve
-from textgate.report import compose
+from textgate.report.document import Code, Heading, Paragraph, Section, Strong, Table
+from textgate.report.found import Found
+from textgate.report.page import MOST_LINES, to_html
+from textgate.report.pictures import confusion_map, validation_curve
+from textgate.report.report import compose
 
 EVIL = [
     '"><script>alert(1)</script>',

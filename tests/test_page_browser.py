@@ -10,9 +10,9 @@ from tests.evidence_examples import example
 from tests.test_page import EVIL
 from tests.test_report import hostile
 
-from textgate.document import Code, Paragraph, Section, Table
-from textgate.page import to_html
-from textgate.report import compose
+from textgate.report.document import Code, Paragraph, Section, Table
+from textgate.report.page import to_html
+from textgate.report.report import compose
 
 pytestmark = pytest.mark.browser
 FLAGS = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from textgate.data.po import entries
 from textgate.errors import CannotTell
-from textgate.po import entries
 
 CATALOGUE = r"""
 # A translator's words.

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from textgate import onnx_fields
 from textgate.errors import CannotTell, Refused
-from textgate.onnx_policy import DOMAINS
-from textgate.policy import Judgement, judge_file, list_files, vouch_folder
+from textgate.scan import onnx_fields
+from textgate.scan.onnx_policy import DOMAINS
+from textgate.scan.policy import Judgement, judge_file, list_files, vouch_folder
 
 BINARY_PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06getpid\x93)R."
 TEXT_PICKLE = b"cposix\ngetpid\n(tR."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textgate.reference import reference
+from textgate.data.reference import reference
 
 
 def test_reference__of_three_rows() -> None:

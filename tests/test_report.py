@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from tests.evidence_examples import comparison, delta, example, model, sha, stages, write_all
 from tests.test_markdown import ACTED_ON, HIDDEN, PARSER, PIECES
 
-from textgate.document import MAX_CHARACTERS, to_markdown
-from textgate.found import FILES, Found, Problem
-from textgate.page import to_html
-from textgate.report import beside_baseline, compose
+from textgate.report.document import MAX_CHARACTERS, to_markdown
+from textgate.report.found import FILES, Found, Problem
+from textgate.report.page import to_html
+from textgate.report.report import beside_baseline, compose
 from textgate.verdicts import Check
 
 ROOT = Path(__file__).resolve().parent.parent

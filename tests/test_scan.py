@@ -15,13 +15,13 @@ import pytest
 
 from textgate import records
 from textgate.bundle import digest, seal, verify
-from textgate.classifier import open_bundle
 from textgate.config import Experiment, Tfidf
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import Reference
-from textgate.scan import scan_folder, table
-from textgate.scanner import CANARY, Limits, canary_caught, run_modelscan
-from textgate.tfidf import TfidfClassifier
+from textgate.models.classifier import open_bundle
+from textgate.models.tfidf import TfidfClassifier
+from textgate.scan.scan import scan_folder, table
+from textgate.scan.scanner import CANARY, Limits, canary_caught, run_modelscan
 from textgate.verdicts import Scan, ScannedFile
 
 ROOT = Path(__file__).resolve().parent.parent

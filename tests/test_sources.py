@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from textgate.config import FileSource, HubSource, WheelSource
+from textgate.data.sources import read_source
 from textgate.errors import CannotTell
-from textgate.sources import read_source
 
 LABELS = ("up", "down")
 
@@ -53,7 +53,7 @@ def test_hub__pinned_file_in_its_cache_needs_no_network(tmp_path: Path) -> None:
     snapshot.mkdir(parents=True)
     (snapshot / "train.jsonl").write_text('{"text": "hello", "label": "up"}\n')
     code = (
-        "from tests.test_sources import HUB, LABELS; from textgate.sources import read_source;"
+        "from tests.test_sources import HUB, LABELS; from textgate.data.sources import read_source;"
         "found = read_source(HUB, LABELS); print(found.name, found.own, [row.text for row in found.rows])"
     )
     done = in_a_process(code, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
@@ -62,7 +62,7 @@ def test_hub__pinned_file_in_its_cache_needs_no_network(tmp_path: Path) -> None:
 
 def test_hub__without_network_says_what_else_to_do(tmp_path: Path) -> None:
     code = (
-        "from tests.test_sources import HUB, LABELS; from textgate.sources import read_source;"
+        "from tests.test_sources import HUB, LABELS; from textgate.data.sources import read_source;"
         "from textgate.errors import run; import sys; sys.exit(run(lambda: read_source(HUB, LABELS)))"
     )
     done = in_a_process(code, HF_HOME=str(tmp_path), HF_HUB_OFFLINE="1")
@@ -75,7 +75,7 @@ def test_hub__without_network_says_what_else_to_do(tmp_path: Path) -> None:
 
 
 def test_hub_library__is_not_imported_for_other_sources() -> None:
-    done = in_a_process("import textgate.sources, sys; print('huggingface_hub' in sys.modules)")
+    done = in_a_process("import textgate.data.sources, sys; print('huggingface_hub' in sys.modules)")
     assert done.stdout.strip() == "False"
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from textgate.cleaning import CleanRow
 from textgate.config import Split
+from textgate.data.cleaning import CleanRow
+from textgate.data.splitting import split_of, split_rows
 from textgate.errors import CannotTell, Refused
-from textgate.splitting import split_of, split_rows
 
 SHARES = Split(train=0.7, valid=0.15, test=0.15)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from textgate.config import FileSource
+from textgate.data.tables import RawRow, read_table, read_tables
 from textgate.errors import CannotTell
-from textgate.tables import RawRow, read_table, read_tables
 
 LABELS = ("up", "down")
 PLAIN = FileSource(kind="file", path="rows")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.small import LABELS, TFIDF, fit_tfidf, small_rows
 
-from textgate.tfidf import WINDOW, TfidfClassifier
+from textgate.models.tfidf import WINDOW, TfidfClassifier
 
 ODD = ("", " ", "x", "\x00", "\ud800 snow", "🏔 snow", "مرحبا", "snow " * 20_000, "\n\n", "1234")
 

@@ -7,11 +7,11 @@ from tests.small import LABELS, SHA, TFIDF, data_report, small_rows, transformer
 
 from textgate.bundle import verify
 from textgate.choose import Choice
-from textgate.classifier import open_bundle
 from textgate.config import Ensemble, Experiment, TrainConfig
 from textgate.errors import CannotTell
 from textgate.files import write_jsonl
-from textgate.train import commit, train
+from textgate.models.classifier import open_bundle
+from textgate.train.train import commit, train
 
 
 def choice(**experiments):

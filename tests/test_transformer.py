@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tests.small import LABELS, small_rows, task
 
-from textgate.export import save_transformer
-from textgate.transformer import Encoder, TransformerClassifier
+from textgate.models.transformer import Encoder, TransformerClassifier
+from textgate.train.export import save_transformer
 
 ODD = ("", " ", "x", "\x00", "\ud800 snow", "\udcff", "🏔", "مرحبا", "snow " * 20_000, "x" * 100_000, "\n\n")
 
@@ -80,7 +80,7 @@ def test_load__refuses_settings_that_give_no_probabilities(transformer_bundle, t
 
 def test_open_bundle__needs_neither_torch_nor_transformers(transformer_bundle):
     script = (
-        "import sys; from pathlib import Path; from textgate.classifier import open_bundle\n"
+        "import sys; from pathlib import Path; from textgate.models.classifier import open_bundle\n"
         f"model = open_bundle(Path({str(transformer_bundle)!r})).classifier\n"
         "model.predict_proba(['snow'])\n"
         "print([name for name in ('torch', 'transformers', 'sklearn', 'scipy') if name in sys.modules])"

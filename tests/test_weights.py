@@ -11,7 +11,7 @@ from tests.e5_file import MEMBER
 
 from textgate.config import HubWeights
 from textgate.errors import CannotTell, Refused
-from textgate.weights import base_folder
+from textgate.train.weights import base_folder
 
 
 def sha(content):
@@ -114,7 +114,7 @@ FROM_HUB = """
 import sys
 from textgate.config import HubWeights
 from textgate.errors import run
-from textgate.weights import base_folder
+from textgate.train.weights import base_folder
 base = HubWeights.model_validate_json(sys.argv[1])
 sys.exit(run(lambda: print(*sorted(path.name for path in base_folder(base).iterdir()))))
 """

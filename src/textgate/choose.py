@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from textgate.bundle import digest, verify
-from textgate.config import CONFIGS, NAME, DataConfig, Ensemble, Experiment, FileSource, TrainConfig, load
+from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
 from textgate.errors import CannotTell
 from textgate.evidence import Champion
-from textgate.files import sha256_file
-from textgate.records import Evidence, Sha256
-from textgate.tables import row_files
+from textgate.records import BUILD, Evidence
 
 
 class Choice(Evidence):
@@ -59,19 +57,6 @@ def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
             raise CannotTell(f"experiment {train.experiment}: parts must be of two plain kinds, not {', '.join(kinds)}")
 
 
-class SourceFiles(Evidence):
-    """build/source.json: the user's own row files as they are now, so that DVC notices when they change."""
-
-    files: dict[str, Sha256]
-
-
-def source_files(config: DataConfig) -> SourceFiles:
-    """Hash the files that sources of kind `file` read; wheels and hub files are pinned in the configuration."""
-    sources = [source for source in (config.source, config.external) if isinstance(source, FileSource)]
-    paths = [path for source in sources for path in row_files(Path(source.path).expanduser())]
-    return SourceFiles(files={path.as_posix(): sha256_file(path) for path in paths if path.is_file()})
-
-
 def find_champion(bundle: Path | None) -> Champion:
     """Vouch for the given bundle as the production model, or say that there is none yet.
 
@@ -79,5 +64,7 @@ def find_champion(bundle: Path | None) -> Champion:
     """
     if bundle is None:
         return Champion(state="none yet")
+    if any(bundle.resolve().is_relative_to((BUILD / name).resolve()) for name in ("model", "baseline")):
+        raise CannotTell(f"{bundle} is what this run writes: copy it elsewhere and name the copy as champion")
     manifest = verify(bundle)
     return Champion(state="given", name=manifest.experiment, path=str(bundle.resolve()), digest=digest(bundle))

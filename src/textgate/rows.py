@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from textgate.errors import CannotTell
-from textgate.files import read_jsonl
+from textgate.files import read_jsonl, sha256_bytes, sha256_file
 from textgate.records import BUILD, Record
 
 DATA = BUILD / "data"
@@ -47,6 +47,23 @@ class Rows:
         if unknown:
             raise CannotTell(f"rows have the label {unknown[0]!r}, known are {', '.join(labels)}: run make data again")
         return np.array([index[label] for label in self.labels], dtype=np.int64)
+
+
+def fingerprint(hashes: Sequence[str]) -> str:
+    """Return the SHA-256 over the SHA-256 of the files of train, valid, test and external, in that order."""
+    return sha256_bytes("\n".join(hashes).encode())
+
+
+def check_rows(folder: Path, expected: str) -> None:
+    """Raise CannotTell unless the split files in a folder are the ones that its data.json describes."""
+    if fingerprint(split_hashes(folder)) != expected:
+        raise CannotTell(f'{folder} does not hold the rows that its data.json describes: run "make data" again')
+
+
+def split_hashes(folder: Path) -> list[str]:
+    """Return the SHA-256 of each split file; an absent one counts as empty."""
+    files = [folder / f"{split}.jsonl" for split in SPLITS]
+    return [sha256_file(file) if file.is_file() else sha256_bytes(b"") for file in files]
 
 
 def read_split(split: str, folder: Path = DATA) -> Rows:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from textgate.errors import CannotTell
-from textgate.files import read_text
+from textgate.yaml_file import read_yaml
 
 
 def load_sentences(path: Path, labels: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Read configs/sentences.yaml: label -> plain sentences. Raises CannotTell unless it has exactly these labels."""
     cure = "mend it, or set `sentences: null` in configs/data.yaml"
-    try:
-        raw: Any = yaml.safe_load(read_text(path, "write it, or set `sentences: null` in configs/data.yaml"))
-    except yaml.YAMLError as error:
-        raise CannotTell(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    raw = read_yaml(path, "write it, or set `sentences: null` in configs/data.yaml")
     if not isinstance(raw, dict) or not all(isinstance(found, list) and found for found in raw.values()):
         raise CannotTell(f"{path}: expected a list of sentences under each label: {cure}")
     if set(raw) != set(labels):

@@ -1,0 +1,1 @@
+"""Rows from their source to clean, split, checked files."""

@@ -1,0 +1,1 @@
+"""Models on the same rows in the same run, with intervals."""

@@ -1,0 +1,1 @@
+"""All evidence and all limits into one verdict."""

@@ -1,0 +1,1 @@
+"""The kinds of model, and the protocol that they share."""

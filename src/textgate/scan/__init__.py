@@ -1,0 +1,1 @@
+"""Who vouches for each file of a folder: modelscan or a strict parser."""

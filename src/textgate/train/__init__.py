@@ -1,0 +1,1 @@
+"""Rows and an experiment into sealed bundles."""

@@ -1,0 +1,116 @@
+"""A trained PyTorch encoder into the ONNX file that is evaluated, scanned and served."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textgate.errors import CannotTell
+from textgate.models.calibration import fit_temperature
+from textgate.models.transformer import Encoder, Settings, TransformerClassifier
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+    from textgate.train.finetune import Task
+
+OPSET = 17  # the newest that the tracing exporter writes without conversion
+MAX_DIFFERENCE = 1e-2  # between torch's and ONNX Runtime's scores in 32 bits; rounding gives about 1e-5
+NEXT = "this architecture needs another export"
+
+
+def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, *, int8: bool) -> None:
+    """Write an ONNX file with dynamic batch and length; `int8` quantises its weights.
+
+    `example` holds token ids of shape (texts, tokens), at least 2 each. Raises CannotTell if ONNX Runtime does not
+    give torch's scores.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        exact = Path(temporary) / "exact.onnx"
+        _trace(model, example, exact)
+        _check_parity(model, example, exact)
+        if int8:
+            _quantise(exact, path)
+        else:
+            exact.rename(path)
+
+
+def _trace(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+    import torch
+
+    model.eval()
+    axes = {0: "texts", 1: "tokens"}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            model,
+            (example, torch.ones_like(example)),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "texts"}},
+        )
+
+
+def _quantise(exact: Path, path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)  # it recommends a pre-processing step that changes nothing for these models
+    try:
+        quantize_dynamic(exact, path, weight_type=QuantType.QInt8)
+    finally:
+        logging.root.setLevel(level)
+
+
+def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
+    """Compare on the traced shape and on another one, with padding: a trace can hold a length as a constant."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    mask = torch.ones_like(example)
+    padded = mask.repeat(2, 1)[:3, 1:].clone()
+    padded[0, 1:] = 0
+    differences = []
+    for tokens, seen in ((example, mask), (example.repeat(2, 1)[:3, 1:], padded)):
+        with torch.no_grad():
+            expected = model(tokens, seen)[0].numpy()
+        try:
+            found = session.run(["logits"], {"input_ids": tokens.numpy(), "attention_mask": seen.numpy()})[0]
+        except Exception as error:  # its exceptions have no base of their own
+            raise CannotTell(
+                f"the ONNX export does not take all that torch takes: {NEXT} ({str(error)[:200]})"
+            ) from error
+        differences.append(np.abs(expected - found).max())
+    if not (difference := np.max(differences)) <= MAX_DIFFERENCE:  # NaN is not
+        raise CannotTell(f"the ONNX export differs from torch by {difference:.3g}: {NEXT}")
+
+
+def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Path) -> TransformerClassifier:
+    """Write a trained model as the kind `transformer` into a folder, open it, and fit its temperature.
+
+    The temperature is fitted on the validation rows with the exported file, which is what will be served.
+    """
+    import torch
+
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(base / name, folder / name)
+    model.config.save_pretrained(folder)
+    if task.config.keep_torch_weights:
+        model.save_pretrained(folder)
+    example = torch.tensor([Encoder(folder, task.config.max_tokens)([task.valid[0][0]])[0]] * 2)
+    to_onnx(model, example, folder / "onnx" / "model.onnx", int8=task.config.int8)
+    settings = Settings(temperature=1.0, max_tokens=task.config.max_tokens)
+    raw = TransformerClassifier(task.labels, folder, settings)
+    return raw.with_temperature(fit_temperature(raw.logits(task.valid[0]), task.valid[1]))
