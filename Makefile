@@ -7,10 +7,10 @@ EXPERIMENT ?=
 CHAMPION ?=
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check choose data train evaluate model_tests scan gate report card bench lock clean
+.PHONY: help pr test check choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and print its comment [EXPERIMENT=, CHAMPION=]
 	@$(PY) scripts/pr.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
@@ -23,13 +23,24 @@ check: $(VENV)/dev-ready ## lint and type-check
 	$(PY) -m ruff check src scripts tests model_tests benchmarks
 	$(PY) -m mypy
 
-choose: $(VENV)/ready ## write down experiment and champion [EXPERIMENT=, CHAMPION=]
+choose: $(VENV)/ready ## write down experiment, champion and row files [EXPERIMENT=, CHAMPION=]
 	@$(PY) scripts/choose.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
 
-data train evaluate: $(VENV)/ready ## make data, then the model, then its figures (unchanged ones are kept)
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro --single-item $@
+data: ## clean, split and check the rows
+train: ## train the chosen experiment and the baseline (and make data if rows changed)
+evaluate: ## score candidate, champion and baseline on the same rows
+data train evaluate: $(VENV)/ready build/choice.json
+	@$(PY) scripts/choose.py --rows-only
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro $@
 
-model_tests gate report card: $(VENV)/ready ## test, judge, report on and describe the model in build/model
+build/choice.json: | $(VENV)/ready
+	@$(PY) scripts/choose.py
+
+model_tests: ## test the model in build/model: accuracy, latency, schema, behaviour
+gate: ## judge the evidence in build/ by configs/gates.yaml
+report: ## write build/report.md and build/report.html
+card: ## write the model card from the evidence
+model_tests gate report card: $(VENV)/ready
 	@$(PY) scripts/$@.py
 
 scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
@@ -37,9 +48,6 @@ scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 
 bench: $(VENV)/dev-ready ## measure against named peers
 	$(PY) benchmarks/stats.py
-
-lock: ## compile requirements*.txt from requirements*.in
-	scripts/lock.sh
 
 clean: ## remove everything that was built (environments and downloads are kept)
 	rm -rf build dvc.lock .dvc/cache .dvc/tmp mlruns mlflow.db

@@ -17,12 +17,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
     parser.add_argument("--champion", help="folder of the production bundle (default: none yet)")
+    parser.add_argument(
+        "--rows-only", action="store_true", help="look at your row files again, leave the rest as it is"
+    )
     arguments = parser.parse_args()
+    records.write(records.BUILD / "source.json", source_files(load(CONFIGS / "data.yaml", DataConfig)))
+    if arguments.rows_only:
+        return
     choice = choose(arguments.experiment or None)
     champion = find_champion(Path(arguments.champion) if arguments.champion else None)
-    sources = source_files(load(CONFIGS / "data.yaml", DataConfig))
     records.write(records.BUILD / "choice.json", choice)
-    records.write(records.BUILD / "source.json", sources)
     records.write(records.BUILD / "champion.json", champion)
     print(f"experiment {choice.train.experiment}, production model: {champion.name or champion.state}")
 

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
-# How long a waiting OpenMP thread spins before it sleeps. The usual 300,000 rounds starve whoever shares the processors,
-# and sleeping at once costs a third of the speed where nobody does.
+# How long a waiting OpenMP thread spins before it sleeps. The usual 300,000 rounds starve whoever shares the
+# processors, and sleeping at once costs a third of the speed where nobody does.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from textgate import records

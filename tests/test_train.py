@@ -133,12 +133,14 @@ def test_commit__names_the_commit_and_whether_tracked_files_differ(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
     (tmp_path / "x").write_text("one")
+    (tmp_path / "MODEL_CARD.md").write_text("one")
     git("init", "-q")
     assert commit() == "no git"  # nothing committed yet
-    git("add", "x")
+    git("add", "x", "MODEL_CARD.md")
     git("-c", "user.name=a", "-c", "user.email=a@example.org", "commit", "-qm", "one")
     assert commit() == git("rev-parse", "HEAD")
     (tmp_path / "untracked").touch()
+    (tmp_path / "MODEL_CARD.md").write_text("written by the run before")
     assert commit() == git("rev-parse", "HEAD")
     (tmp_path / "x").write_text("two")
     assert commit() == git("rev-parse", "HEAD") + "+changes"
