@@ -17,9 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
     parser.add_argument("--champion", help="folder of the production bundle (default: none yet)")
-    parser.add_argument(
-        "--rows-only", action="store_true", help="look at your row files again, leave the rest as it is"
-    )
+    parser.add_argument("--rows-only", action="store_true", help="only look at your row files again")
     arguments = parser.parse_args()
     records.write(records.BUILD / "source.json", source_files(load(CONFIGS / "data.yaml", DataConfig)))
     if arguments.rows_only:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,10 +31,11 @@ class CannotTell(TextgateError):
     """A check could not be made: something is missing, broken or foreign."""
 
 
-def run(main: Callable[[], int | None]) -> int:
+def run(main: Callable[[], int | None]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run a script's main function and turn what a user can cause into one line and an exit code.
 
-    Returns 0, 1 (refused), 2 (cannot tell) or 130 (interrupted). Errors in our own code keep their traceback.
+    Returns 0, 1 (refused), 2 (cannot tell) or 130 (interrupted). Errors in our own
+    code keep their traceback, and end as `cannot tell`.
     """
     try:
         return main() or 0
@@ -42,13 +44,17 @@ def run(main: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted: run the same command again, finished stages are kept", file=sys.stderr)
         return 130
+    except MemoryError:
+        return _tell(CannotTell("out of memory: close other programs, or take a smaller batch_size or fewer rows"))
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CannotTell.exit_code
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - shown with its traceback below
         number = getattr(error, "errno", None)
         if number not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS) and FULL not in str(error):
-            raise
+            traceback.print_exc()  # and not Python's exit code 1, which would read as "refused"
+            kind = type(error).__name__
+            return _tell(CannotTell(f"a defect in textgate, {kind}: {error}: please report it with the lines above"))
         place = getattr(error, "filename", None) or "the working folder"
         reason = getattr(error, "strerror", None) or FULL
         return _tell(CannotTell(f"{place}: {reason}: free some space or rights, then run again"))

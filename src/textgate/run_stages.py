@@ -82,7 +82,8 @@ def _run(stage: Stage, options: Sequence[str]) -> _Finished:
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage.name] if stage.cached else script
     with tempfile.TemporaryDirectory() as folder:
         note = Path(folder) / "reason"
-        process = subprocess.Popen(command, env=_environment(note), stdout=subprocess.PIPE, text=True, errors="replace")
+        pipe = subprocess.PIPE if stage.cached else None  # to read what DVC says; others keep their terminal
+        process = subprocess.Popen(command, env=_environment(note), stdout=pipe, text=True, errors="replace")
         unchanged = False
         for line in process.stdout or ():
             unchanged |= any(words in line for words in SKIPPED)
@@ -94,7 +95,9 @@ def _run(stage: Stage, options: Sequence[str]) -> _Finished:
         if note.is_file():
             number, _, reason = note.read_text(encoding="utf-8").partition(" ")
             return _Finished(int(number), reason, unchanged=False)
-    return _Finished(code, None, unchanged)
+    crashed = code and (stage.cached or code not in (1, 2))
+    said = f"it ended with exit code {code}; what it printed says why" if crashed else None
+    return _Finished(2 if crashed else code, said, unchanged)
 
 
 def _environment(note: Path) -> dict[str, str]:
