@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
-# How long a waiting OpenMP thread spins before it sleeps. The usual 300,000 rounds starve whoever shares the
-# processors, and sleeping at once costs a third of the speed where nobody does.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# OpenMP threads that wait sleep instead of spinning: on processors that others use too, spinning is many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from textgate import records
 from textgate.choose import Choice
