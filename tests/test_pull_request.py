@@ -128,13 +128,13 @@ def test_pull_request__does_not_compute_again_what_is_unchanged(project: Path) -
 
 
 def test_pull_request__an_impossible_limit_is_refused_without_training(project: Path) -> None:
-    edit(project, "gates", min_accuracy=1.0)
+    edit(project, "gates", max_p95_ms=0.001)
     done = pull_request(project)
     assert done.returncode == 1, done.stdout + done.stderr
     assert outcomes(project)["train"] == "unchanged"
-    assert "accuracy" in read(project, "gate.json")["sentence"]
+    assert "latency" in read(project, "gate.json")["sentence"]
     assert "refused" in (project / "build/report.md").read_text(encoding="utf-8").splitlines()[0]
-    edit(project, "gates", min_accuracy=0.5)
+    edit(project, "gates", max_p95_ms=500.0)
 
 
 def test_pull_request__a_champion_is_compared_on_the_same_rows(project: Path) -> None:

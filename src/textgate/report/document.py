@@ -161,7 +161,7 @@ def _parts(block: Block, folded: bool) -> list[_Part]:
         case Section():
             return _section(block, folded)
         case Chart() | Picture():
-            return [_Part(_mermaid(block))] if isinstance(block, Chart) and folded else []
+            return [_Part(_mermaid(block))] if isinstance(block, Chart) and block.bars and folded else []
 
 
 def _section(section: Section, folded: bool) -> list[_Part]:
