@@ -29,12 +29,9 @@ choose: $(VENV)/ready ## write down experiment, champion and row files [EXPERIME
 data: ## clean, split and check the rows
 train: ## train the chosen experiment and the baseline (and make data if rows changed)
 evaluate: ## score candidate, champion and baseline on the same rows
-data train evaluate: $(VENV)/ready build/choice.json
-	@$(PY) scripts/choose.py --rows-only
+data train evaluate: $(VENV)/ready
+	@$(PY) scripts/choose.py --again --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro $@
-
-build/choice.json: | $(VENV)/ready
-	@$(PY) scripts/choose.py
 
 model_tests: ## test the model in build/model: accuracy, latency, schema, behaviour
 gate: ## judge the evidence in build/ by configs/gates.yaml

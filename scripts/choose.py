@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate import records
-from textgate.choose import choose, find_champion
+from textgate.choose import choose, chosen_before, find_champion
 from textgate.config import CONFIGS, DataConfig, load
 from textgate.data.sources import source_files
 from textgate.errors import run
@@ -17,13 +17,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
     parser.add_argument("--champion", help="folder of the production bundle (default: none yet)")
-    parser.add_argument("--rows-only", action="store_true", help="only look at your row files again")
+    parser.add_argument("--again", action="store_true", help="where neither is named, keep what was chosen before")
     arguments = parser.parse_args()
+    before = chosen_before(records.BUILD) if arguments.again else (None, None)
+    choice = choose(arguments.experiment or before[0])
+    champion = find_champion(Path(named) if (named := arguments.champion or before[1]) else None)
     records.write(records.BUILD / "source.json", source_files(load(CONFIGS / "data.yaml", DataConfig)))
-    if arguments.rows_only:
-        return
-    choice = choose(arguments.experiment or None)
-    champion = find_champion(Path(arguments.champion) if arguments.champion else None)
     records.write(records.BUILD / "choice.json", choice)
     records.write(records.BUILD / "champion.json", champion)
     print(f"experiment {choice.train.experiment}, production model: {champion.name or champion.state}")

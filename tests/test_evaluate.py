@@ -107,7 +107,8 @@ def with_champion(build, **options):
 
 def script(folder, *arguments):
     train = TrainConfig(experiment="a", baseline="a", seed=13, device="cpu", threads=1, tracking="none")
-    records.write(folder / "build" / "choice.json", Choice(train=train, experiments={}))
+    if folder != ROOT:
+        records.write(folder / "build" / "choice.json", Choice(train=train, experiments={}))
     command = [sys.executable, ROOT / "scripts" / "evaluate.py", *arguments]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]}

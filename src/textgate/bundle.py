@@ -46,8 +46,9 @@ class Manifest(Evidence):
 def seal(folder: Path, **made_from: Any) -> str:
     """Write the manifest of a finished folder and return the bundle's digest."""
     files = {path: sha256_file(folder / path) for path in _paths(folder) if path != MANIFEST}
-    for path in files:
-        (folder / path).chmod(0o644)  # some writers leave a file that only its owner can read and serve
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # some writers leave what only its owner can read and serve
+    folder.chmod(0o755)
     manifest = Manifest(files=files, **made_from)
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return digest(folder)

@@ -8,7 +8,7 @@ from textgate.bundle import digest, verify
 from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
 from textgate.errors import CannotTell
 from textgate.evidence import Champion
-from textgate.records import BUILD, Evidence
+from textgate.records import BUILD, Evidence, read
 
 
 class Choice(Evidence):
@@ -36,6 +36,13 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
     experiments = {name: _experiment(name, configs) for name in dict.fromkeys(names)}
     _check(train, experiments)
     return Choice(train=train, experiments=experiments)
+
+
+def chosen_before(build: Path) -> tuple[str | None, str | None]:
+    """Return the experiment and the champion's folder of the run before; None for what was not chosen yet."""
+    choice, champion = build / "choice.json", build / "champion.json"
+    experiment = read(choice, Choice, "choose").train.experiment if choice.is_file() else None
+    return experiment, read(champion, Champion, "choose").path if champion.is_file() else None
 
 
 def _experiment(name: str, configs: Path) -> Experiment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textgate.evidence import Estimate
+from textgate.evidence import Delta, Estimate
 
 MINUS = "\u2212"
 TIMES = "\u00d7"
@@ -28,6 +28,11 @@ def signed(value: float) -> str:
 def with_interval(estimate: Estimate) -> str:
     """Return a figure and its interval: 0.861 (0.820 to 0.902)."""
     return f"{figure(estimate.value)} ({figure(estimate.low)} to {figure(estimate.high)})"
+
+
+def excludes_0(delta: Delta) -> bool:
+    """Say whether a change lies wholly on one side of 0."""
+    return delta.delta.low > 0 or delta.delta.high < 0
 
 
 def change(estimate: Estimate) -> str:

@@ -62,7 +62,8 @@ def read_table(path: Path, columns: Columns, labels: tuple[str, ...]) -> list[Ra
 def _text(path: Path) -> str:
     """Return a file as text, a byte order mark left out."""
     if path.suffix.lower() not in SUFFIXES:
-        raise CannotTell(f"{path}: expected a .csv or .jsonl file, or a folder of them")
+        wrong = "expected a .csv or .jsonl file, or a folder of them" if path.exists() else "there is no such file"
+        raise CannotTell(f"{path}: {wrong}: mend `path` in configs/data.yaml")
     if not path.is_file():
         raise CannotTell(f"{path} is missing: put the file there, or mend `path` in configs/data.yaml")
     if path.stat().st_size > MAX_FILE_BYTES:

@@ -77,7 +77,10 @@ def _bounded(name: str, value: float, limit: float, unit: str, *, passed: bool, 
 
 
 def _apart(value: float, limit: float, decimals: int) -> tuple[str, str]:
-    """Return both as text, with as many decimals as it takes to see which is larger."""
-    while value != limit and decimals < 6 and figure(value, decimals) == figure(limit, decimals):
+    """Return both as text, with as many decimals as it takes to see which is larger, and that neither is 0."""
+    while decimals < 6 and (
+        (value != limit and figure(value, decimals) == figure(limit, decimals))
+        or any(number and not float(f"{number:.{decimals}f}") for number in (value, limit))
+    ):
         decimals += 1
     return figure(value, decimals), figure(limit, decimals)

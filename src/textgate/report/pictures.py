@@ -12,7 +12,7 @@ from html import escape
 from textgate.evidence import Comparison, Delta, Epoch, ModelScores
 from textgate.report.document import Picture
 from textgate.report.markdown import visible
-from textgate.wording import figure, signed, whole
+from textgate.wording import excludes_0, figure, signed, whole
 
 WIDTH = 360
 SHORT_NAME = 12  # characters that fit beside a picture
@@ -110,13 +110,13 @@ def delta_plot(comparison: Comparison) -> Picture:
         else f" The labels that changed most of {whole(len(comparison.labels))}."
     )
     said = "; ".join(f"{visible(d.name, 30)} {signed(d.delta.value)}" for d in shown[:6])
-    said = f"{said}.{some} Filled: differs significantly (Holm-adjusted)."
+    said = f"{said}.{some} Filled: the interval excludes 0."
     return _svg(f"Change of F1 against {to}, with 95 % intervals", said, bottom + 22, parts)
 
 
 def _interval(delta: Delta, zero: float, scale: float, y: float) -> list[str]:
     low, middle, high = (zero + scale * v for v in (delta.delta.low, delta.delta.value, delta.delta.high))
-    kind = ("better" if delta.delta.value > 0 else "worse") if delta.p_adjusted < 0.05 else "same"
+    kind = ("better" if delta.delta.value > 0 else "worse") if excludes_0(delta) else "same"
     return [
         _text(92, y + 4, _short(delta.name), "end"),
         f'<line class="bar {kind}" x1="{low:.1f}" y1="{y:.1f}" x2="{high:.1f}" y2="{y:.1f}"/>',

@@ -12,7 +12,7 @@ from textgate.report.document import Block, Bullets, Code, Heading, Line, Paragr
 from textgate.report.found import Found
 from textgate.report.markdown import visible
 from textgate.verdicts import StageTime
-from textgate.wording import change, duration, figure, listing, whole
+from textgate.wording import change, duration, excludes_0, figure, listing, whole
 
 SIGNIFICANT = 0.05  # goes with the 95 % intervals
 NAMED = 8  # figures named in one sentence
@@ -72,10 +72,10 @@ def _overall(found: Found) -> list[Block]:
 
 
 def changed(comparison: Comparison) -> list[Block]:
-    """Return what changed significantly (labels Holm-adjusted) and what these rows cannot tell."""
-    told = [delta for delta in deltas(comparison) if delta.p_adjusted < SIGNIFICANT]
+    """Return what changed, as the gate sees it: the interval excludes 0; and what these rows cannot tell."""
+    told = [delta for delta in deltas(comparison) if excludes_0(delta)]
     told.sort(key=lambda delta: -abs(delta.delta.value))
-    untold = [visible(delta.name, 60) for delta in deltas(comparison) if delta.p_adjusted >= SIGNIFICANT]
+    untold = [visible(delta.name, 60) for delta in deltas(comparison) if not excludes_0(delta)]
     to = "production" if comparison.reference == "champion" else "the baseline"
     better = [_with_change(delta) for delta in told if delta.delta.value > 0]
     worse = [_with_change(delta) for delta in told if delta.delta.value <= 0]
@@ -85,15 +85,14 @@ def changed(comparison: Comparison) -> list[Block]:
     if worse:
         lines.append((Strong(f"worse than {to}:"), listing(worse, NAMED)))
     if untold:
-        lines.append(
-            (Strong("no difference could be told:"), f"{listing(untold, NAMED)} (p Holm-adjusted over labels)")
-        )
+        lines.append((Strong("no difference could be told:"), listing(untold, NAMED)))
     counts = f"{whole(comparison.lost)} rows lost and {whole(comparison.won)} won against {to}."
     return [Paragraph((Strong("What changed:"), counts)), Bullets(tuple(lines))]
 
 
 def _with_change(delta: Delta) -> str:
-    return f"{visible(delta.name, 60)} {change(delta.delta)}"
+    doubt = "" if delta.p_adjusted < SIGNIFICANT else f", though p is {figure(delta.p_adjusted)}"
+    return f"{visible(delta.name, 60)} {change(delta.delta)}{doubt}"
 
 
 def beside_baseline(comparison: Comparison) -> tuple[Line, ...]:

@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
 from textgate.config import Transformer
+from textgate.errors import CannotTell
 from textgate.evidence import Epoch
 from textgate.models.transformer import Encoder
 from textgate.train.checkpoint import Checkpoint, Tensors, restore, store
@@ -40,7 +41,9 @@ class Task:
 
 
 def choose_device(wanted: str) -> str:
-    """Turn auto into cuda where there is a GPU, else cpu."""
+    """Turn auto into cuda where there is a GPU, else cpu. Raises CannotTell for cuda without a GPU."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise CannotTell("configs/train.yaml: device: cuda: torch finds no GPU here: set auto, or mend the driver")
     return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
 
 

@@ -28,13 +28,11 @@ def base_folder(base: HubWeights | WheelWeights) -> Path:
     found = {path.name for path in folder.iterdir()}
     if found != set(expected):
         raise Refused(f"{folder} does not hold exactly {', '.join(sorted(expected))}: delete it and run again")
-    for name, sha256 in expected.items():
-        actual = sha256_file(folder / name)
-        if actual != sha256:
-            raise Refused(
-                f"{folder / name} has the sha256 {actual}, pinned is {sha256}: delete {folder.name} and run again, "
-                "or mend `files` in the experiment if you have checked the file"
-            )
+    actual = {name: sha256_file(folder / name) for name in expected}
+    wrong = [name for name in expected if actual[name] != expected[name]]
+    if wrong:
+        said = ", ".join(f"{name} has the sha256 {actual[name]}, pinned is {expected[name]}" for name in wrong)
+        raise Refused(f"{folder}: {said}: delete the folder and run again, or, if you trust them, mend the experiment")
     vouch_folder(folder)
     return folder
 
