@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-EXPERIMENT ?=
-CHAMPION ?=
+# Passed on only if given: an empty value, such as a variable that was never set, is an error and not a default.
+CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") \
+         $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
 .PHONY: help pr test check choose data train evaluate model_tests scan gate report card bench clean
@@ -13,7 +14,7 @@ help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and print its comment [EXPERIMENT=, CHAMPION=]
-	@$(PY) scripts/pr.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
+	@$(PY) scripts/pr.py $(CHOICE)
 
 test: $(VENV)/dev-ready .venv-scan/ready ## run the unit and integration tests
 	$(PY) -m pytest
@@ -24,13 +25,13 @@ check: $(VENV)/dev-ready ## lint and type-check
 	$(PY) -m mypy
 
 choose: $(VENV)/ready ## write down experiment, champion and row files [EXPERIMENT=, CHAMPION=]
-	@$(PY) scripts/choose.py --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
+	@$(PY) scripts/choose.py $(CHOICE)
 
 data: ## clean, split and check the rows
 train: ## train the chosen experiment and the baseline (and make data if rows changed)
 evaluate: ## score candidate, champion and baseline on the same rows
 data train evaluate: $(VENV)/ready
-	@$(PY) scripts/choose.py --again --experiment "$(EXPERIMENT)" --champion "$(CHAMPION)"
+	@$(PY) scripts/choose.py --again $(CHOICE)
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro $@
 
 model_tests: ## test the model in build/model: accuracy, latency, schema, behaviour
@@ -46,8 +47,8 @@ scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 bench: $(VENV)/dev-ready ## measure against named peers
 	$(PY) benchmarks/stats.py
 
-clean: ## remove everything that was built (environments and downloads are kept)
-	rm -rf build dvc.lock .dvc/cache .dvc/tmp mlruns mlflow.db
+clean: ## remove everything that was built (environments, downloads and the history in mlflow.db are kept)
+	rm -rf build dvc.lock .dvc/cache .dvc/tmp
 
 $(VENV)/ready: requirements.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else "textgate needs Python 3.11 or 3.12, this is %d.%d: make PYTHON=python3.12 pr" % v)'

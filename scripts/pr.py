@@ -12,10 +12,11 @@ from textgate.run_stages import pull_request
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--experiment", default="", help="a file name under configs/experiments")
-    parser.add_argument("--champion", default="", help="folder of the production bundle to compare with")
+    parser.add_argument("--experiment", help="a file name under configs/experiments")
+    parser.add_argument("--champion", help="folder of the production bundle, or none (the default)")
     arguments = parser.parse_args()
-    return pull_request(arguments.experiment, arguments.champion)
+    given = {"--experiment": arguments.experiment, "--champion": arguments.champion}
+    return pull_request([f"{option}={value}" for option, value in given.items() if value is not None])
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.small import seal_small
 
 from textgate import records
 from textgate.bundle import digest
-from textgate.choose import Choice, choose, find_champion
+from textgate.choose import Choice, choose, chosen_before, find_champion
 from textgate.errors import CannotTell, Refused
 
 SHIPPED = Path(__file__).parent.parent / "configs"
@@ -79,12 +80,17 @@ def test_choose__parts_must_be_of_two_plain_kinds(configs, parts, kinds):
         choose("mine", configs)
 
 
-def test_find_champion__no_bundle_is_said_as_a_state():
-    assert find_champion(None).state == "none yet"
+def test_find_champion__none_is_said_as_a_state():
+    assert find_champion("none").state == "none yet"
+
+
+def test_find_champion__an_empty_name_is_no_statement():
+    with pytest.raises(CannotTell, match="the champion's name is empty: name the folder"):
+        find_champion("")
 
 
 def test_find_champion__a_bundle_is_named_by_its_digest(bundle):
-    found = find_champion(bundle)
+    found = find_champion(str(bundle))
     assert (found.state, found.name, found.digest) == ("given", "small", digest(bundle))
     assert Path(found.path) == bundle.resolve()
 
@@ -92,9 +98,32 @@ def test_find_champion__a_bundle_is_named_by_its_digest(bundle):
 def test_find_champion__an_altered_bundle_is_refused(bundle):
     (bundle / "tfidf.json").write_text("{}")
     with pytest.raises(Refused, match=r"tfidf\.json is not the file that was sealed"):
-        find_champion(bundle)
+        find_champion(str(bundle))
+
+
+def test_find_champion__what_nobody_vouches_for_is_refused_though_it_was_sealed(bundle):
+    (bundle / "modeling.py").write_text("print('hello')\n")
+    (bundle / "manifest.json").unlink()
+    seal_small(bundle)
+    with pytest.raises(Refused, match=r"modeling\.py"):
+        find_champion(str(bundle))
 
 
 def test_find_champion__a_folder_that_is_missing_is_not_taken_for_none_yet(tmp_path):
     with pytest.raises(CannotTell, match="nowhere is missing"):
-        find_champion(tmp_path / "nowhere")
+        find_champion(str(tmp_path / "nowhere"))
+
+
+def test_find_champion__the_run_would_overwrite_its_own_output(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "build").mkdir()
+    bundle.rename(tmp_path / "build" / "model")
+    with pytest.raises(CannotTell, match="is what this run writes: copy it elsewhere"):
+        find_champion("build/model")
+
+
+def test_chosen_before__is_kept_until_something_else_is_named(configs, tmp_path, bundle):
+    assert chosen_before(tmp_path) == (None, "none")
+    records.write(tmp_path / "choice.json", choose("001_baseline", configs))
+    records.write(tmp_path / "champion.json", find_champion(str(bundle)))
+    assert chosen_before(tmp_path) == ("001_baseline", str(bundle.resolve()))

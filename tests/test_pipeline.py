@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,28 @@ def test_stages__have_a_script_and_a_make_target_of_the_same_name():
         assert (ROOT / "scripts" / f"{stage.name}.py").is_file()
         assert re.search(rf"^[a-z_ ]*\b{stage.name}\b[a-z_ ]*:", makefile, re.MULTILINE), stage.name
     assert {stage.name for stage in STAGES if stage.cached} == set(CACHED)
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"), [([], ""), (["CHAMPION="], '--champion ""'), (["CHAMPION=old"], '--champion "old"')]
+)
+def test_make__passes_on_an_empty_champion_instead_of_dropping_it(given, passed_on):
+    done = subprocess.run(["make", "-n", "pr", *given], cwd=ROOT, capture_output=True, text=True, check=True)
+    line = next(line for line in done.stdout.splitlines() if "scripts/pr.py" in line)
+    assert line.split("scripts/pr.py", 1)[1].strip() == passed_on
+
+
+def test_readme__names_only_targets_experiments_and_pages_that_exist():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    commands = [line for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) for line in block.splitlines()]
+    for command in (line.split("#")[0].split() for line in commands):
+        if command[0] == "make":
+            assert re.search(rf"^[a-z_ ]*\b{command[1]}\b[a-z_ ]*:", makefile, re.MULTILINE), command
+    for experiment in re.findall(r"EXPERIMENT=(\w+)", readme):
+        assert (ROOT / "configs/experiments" / f"{experiment}.yaml").is_file()
+    for page in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / page).is_file(), page
 
 
 def test_stages__stand_in_the_readme_as_they_are_in_the_code():

@@ -167,3 +167,39 @@ def test_pull_request__bad_rows_stop_the_run_and_the_comment_says_so(project: Pa
     assert "Traceback" not in done.stderr + done.stdout
     assert outcomes(project)["train"] == "not run"
     assert "garden" in (project / "build/report.md").read_text(encoding="utf-8")
+
+
+def test_pull_request__an_empty_champion_is_not_taken_for_none_yet(project: Path) -> None:
+    done = pull_request(project, "--champion=")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "the champion's name is empty" in done.stderr
+    assert read(project, "gate.json")["outcome"] == "unknown"
+
+
+def test_pull_request__a_card_that_cannot_be_written_is_not_a_pass(project: Path) -> None:
+    card = (project / "MODEL_CARD.md").read_text(encoding="utf-8")
+    (project / "MODEL_CARD.md").write_text("no markers\n", encoding="utf-8")
+    done = pull_request(project)
+    (project / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert outcomes(project)["gate"] == "passed"
+    assert outcomes(project)["card"] == "refused"
+
+
+def test_pull_request__rm_scan_makes_the_gate_unknown(project: Path) -> None:
+    (project / "build/scan.json").unlink()
+    done = subprocess.run([sys.executable, "scripts/gate.py"], cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'build/scan.json is missing: run "make scan" first' in done.stdout
+
+
+def test_pull_request__a_changed_byte_or_an_extra_file_is_refused_everywhere(project: Path) -> None:
+    altered = {"load": "scripts/model_tests.py", "scan": "scripts/scan.py", "gate": "scripts/gate.py"}
+    for name in ("extra.json", "tfidf.json"):
+        path = project / "build/model" / name
+        before = path.read_bytes() if path.exists() else None
+        path.write_bytes((before or b"{}") + b" ")
+        for stage, script in altered.items():
+            done = subprocess.run([sys.executable, script], cwd=project, capture_output=True, text=True, check=False)
+            assert done.returncode == 1, f"{stage}, {name}: {done.stdout}{done.stderr}"
+        path.unlink() if before is None else path.write_bytes(before)

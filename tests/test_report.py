@@ -87,18 +87,26 @@ def test_compose__says_what_changed_and_what_cannot_be_told():
     shown = comment(example())
     assert "**What changed:** 31 rows lost and 24 won against production." in shown
     assert "- **better than production:** external accuracy +0.023 (+0.006, +0.041)" in shown
-    assert "- **no difference could be told:** accuracy, macro-F1, F1 da, F1 nb, F1 sv" in shown
+    assert "- **worse than production:** F1 nb −0.014 (−0.028, −0.001), though p is 0.126" in shown
+    assert "- **no difference could be told:** accuracy, macro-F1, F1 da, F1 sv" in shown
 
 
-def test_compose__one_raw_p_value_among_labels_is_not_called_a_change():
+@pytest.mark.parametrize(
+    ("labels", "bullet"),
+    [
+        (3, "- **worse than production:** F1 nb −0.030 (−0.058, −0.002), though p is 0.116"),
+        (1, "- **worse than production:** F1 nb −0.030 (−0.058, −0.002)"),
+    ],
+)
+def test_compose__a_change_whose_p_value_among_labels_is_not_small_says_so(labels, bullet):
     ours = example().comparison
     assert ours is not None
     assert ours.champion is not None
-    lone = delta("F1 nb", 0.90, 0.93, 0.0145, adjust=3)
-    assert lone.p_value < 0.05 < lone.p_adjusted
+    lone = delta("F1 nb", 0.90, 0.93, 0.0145, adjust=labels)
+    assert lone.p_value < 0.05
     changed = ours.champion.model_copy(update={"labels": (lone,)})
     found = replace(example(), comparison=ours.model_copy(update={"champion": changed}))
-    assert "worse than production" not in comment(found)
+    assert bullet in comment(found).splitlines()
 
 
 def test_beside_baseline__says_where_the_simple_model_wins_and_where_it_does_not():

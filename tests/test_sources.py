@@ -80,6 +80,7 @@ def test_hub_library__is_not_imported_for_other_sources() -> None:
 
 
 def test_file_of_another_type__is_said(tmp_path: Path) -> None:
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1")
     with pytest.raises(CannotTell, match=r"rows\.parquet: expected a \.csv or \.jsonl file"):
         read_source(FileSource(kind="file", path=str(tmp_path / "rows.parquet")), LABELS)
 

@@ -137,8 +137,9 @@ def test_other_bytes_than_utf8__are_named_by_line_and_byte(tmp_path: Path) -> No
 
 def test_missing_or_foreign_file__is_said(tmp_path: Path) -> None:
     assert refusal(tmp_path / "rows.csv").startswith("rows.csv is missing: put the file there")
-    assert (
-        refusal(written(tmp_path, "rows.xlsx", "x")) == "rows.xlsx: expected a .csv or .jsonl file, or a folder of them"
+    assert refusal(tmp_path / "rows.xlsx") == "rows.xlsx: there is no such file: mend `path` in configs/data.yaml"
+    assert refusal(written(tmp_path, "rows.xlsx", "x")) == (
+        "rows.xlsx: expected a .csv or .jsonl file, or a folder of them: mend `path` in configs/data.yaml"
     )
 
 

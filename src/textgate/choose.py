@@ -9,6 +9,7 @@ from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, lo
 from textgate.errors import CannotTell
 from textgate.evidence import Champion
 from textgate.records import BUILD, Evidence, read
+from textgate.scan.policy import vouch_folder
 
 
 class Choice(Evidence):
@@ -38,11 +39,11 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
     return Choice(train=train, experiments=experiments)
 
 
-def chosen_before(build: Path) -> tuple[str | None, str | None]:
-    """Return the experiment and the champion's folder of the run before; None for what was not chosen yet."""
+def chosen_before(build: Path) -> tuple[str | None, str]:
+    """Return the experiment of the run before (None if there was no run) and its champion: a folder, or "none"."""
     choice, champion = build / "choice.json", build / "champion.json"
     experiment = read(choice, Choice, "choose").train.experiment if choice.is_file() else None
-    return experiment, read(champion, Champion, "choose").path if champion.is_file() else None
+    return experiment, (read(champion, Champion, "choose").path if champion.is_file() else None) or "none"
 
 
 def _experiment(name: str, configs: Path) -> Experiment:
@@ -64,14 +65,19 @@ def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
             raise CannotTell(f"experiment {train.experiment}: parts must be of two plain kinds, not {', '.join(kinds)}")
 
 
-def find_champion(bundle: Path | None) -> Champion:
-    """Vouch for the given bundle as the production model, or say that there is none yet.
+def find_champion(named: str) -> Champion:
+    """Vouch for the production model in the folder `named`; "none" states that there is none yet.
 
-    Raises CannotTell or Refused if a bundle is given and is none, or was altered.
+    Raises CannotTell for an empty name, which is no statement, and for a folder without a bundle; Refused for a bundle
+    that was altered or holds what nobody vouches for.
     """
-    if bundle is None:
+    if named == "none":
         return Champion(state="none yet")
+    if not named:
+        raise CannotTell("the champion's name is empty: name the folder of the production bundle, or say none")
+    bundle = Path(named)
     if any(bundle.resolve().is_relative_to((BUILD / name).resolve()) for name in ("model", "baseline")):
         raise CannotTell(f"{bundle} is what this run writes: copy it elsewhere and name the copy as champion")
     manifest = verify(bundle)
+    vouch_folder(bundle)
     return Champion(state="given", name=manifest.experiment, path=str(bundle.resolve()), digest=digest(bundle))

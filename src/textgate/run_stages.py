@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from textgate.pipeline import STAGES, Stage
 from textgate.records import BUILD
 from textgate.verdicts import StageOutcome, Stages, StageTime
 
+INTERRUPTED = 130
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 SUMMARY = BUILD / "stages.json"
 # Left over from an earlier run, these would speak for a model that they never saw.
@@ -36,8 +38,8 @@ class _Finished:
     unchanged: bool
 
 
-def pull_request(experiment: str, champion: str) -> int:
-    """Run all stages in the current folder and return 0, 1 (refused) or 2 (cannot tell).
+def pull_request(choice: Sequence[str]) -> int:
+    """Run all stages in the current folder and return 0, 1 (refused) or 2 (cannot tell); `choice` goes to `choose`.
 
     When a stage breaks, those that need its output are not run; the gate and the report always are, and say so.
     """
@@ -50,13 +52,12 @@ def pull_request(experiment: str, champion: str) -> int:
             times.append(StageTime(stage=stage.name, seconds=0.0, outcome="not run"))
             continue
         print(f"\n=== {stage.name}", flush=True)
-        options = {"choose": [f"--experiment={experiment}", f"--champion={champion}"], "report": ["--print"]}
+        options = {"choose": choice, "report": ["--print"]}
         times.append(_timed(stage, options.get(stage.name, [])))
         records.write(SUMMARY, Stages(stages=tuple(times)))
     _print_summary(times)
-    return next(
-        (CODES[time.outcome] for time in times if _makes(time.stage) or time.stage == "gate" if CODES[time.outcome]), 0
-    )
+    judging = ("model_tests", "scan")  # the gate has weighed what these say
+    return next((code for time in times if time.stage not in judging if (code := CODES[time.outcome])), 0)
 
 
 def _makes(name: str) -> bool:
@@ -90,13 +91,14 @@ def _run(stage: Stage, options: Sequence[str]) -> _Finished:
             if not line.startswith(DVC_NOISE):
                 print(line, end="", flush=True)
         code = process.wait()
-        if code < 0 or code == 130:
-            raise CannotTell(f"{stage.name} was stopped (signal {-code}): run the same command again")
+        if code in (-signal.SIGINT, -signal.SIGTERM, INTERRUPTED):
+            raise CannotTell(f"{stage.name} was stopped: run the same command again")
         if note.is_file():
             number, _, reason = note.read_text(encoding="utf-8").partition(" ")
             return _Finished(int(number), reason, unchanged=False)
     crashed = code and (stage.cached or code not in (1, 2))
-    said = f"it ended with exit code {code}; what it printed says why" if crashed else None
+    how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with exit code {code}"
+    said = f"it {how}; what it printed says more" if crashed else None
     return _Finished(2 if crashed else code, said, unchanged)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from textgate.errors import CannotTell, Refused
+from textgate.files import write_text
 from textgate.records import Record
 from textgate.yaml_file import read_yaml
 
@@ -22,6 +24,11 @@ RESULT_FORMAT = {
     "partial_unexpected_count": ROWS_SHOWN,
     "unexpected_index_column_names": ["place"],
 }
+HEAD = "<head>"
+NO_SCRIPTS = (  # pages that show rows run none, whatever Great Expectations forgets to escape
+    '<meta http-equiv="Content-Security-Policy" content="script-src \'none\'; object-src \'none\'; frame-src \'none\'; '
+    "base-uri 'none'; form-action 'none'\">"
+)
 
 
 class Expectation(Record):
@@ -119,12 +126,30 @@ def _implementation(number: int, one: Expectation, suite_file: Path) -> Any:
 
 
 def _write_docs(context: Any, folder: Path) -> None:
+    """Write the results as HTML. Great Expectations puts values of broken rows in as they are, so they go in escaped."""
+    results = context.validation_results_store
+    for key in results.list_keys():
+        shown = results.get(key)
+        for one in shown.results:
+            one.result, one.exception_info = _escaped(one.result), _escaped(one.exception_info)
+        results.set(key, shown)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.resolve())}
     pages = {"class_name": "SiteBuilder", "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"}}
     context.add_data_docs_site("data", {**pages, "store_backend": store})
     context.build_data_docs(site_names=["data"])
+    for page in (folder / "validations").rglob("*.html"):
+        write_text(page, page.read_text(encoding="utf-8").replace(HEAD, HEAD + NO_SCRIPTS, 1))
+
+
+def _escaped(found: Any) -> Any:
+    """Return what an expectation found with every text in it, also a key, as HTML that shows it."""
+    if isinstance(found, dict):
+        return {_escaped(key): _escaped(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_escaped(value) for value in found]
+    return html.escape(found) if isinstance(found, str) else found
 
 
 def _raised(info: dict[str, Any]) -> str | None:
