@@ -5,8 +5,10 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -203,3 +205,28 @@ def test_pull_request__a_changed_byte_or_an_extra_file_is_refused_everywhere(pro
             done = subprocess.run([sys.executable, script], cwd=project, capture_output=True, text=True, check=False)
             assert done.returncode == 1, f"{stage}, {name}: {done.stdout}{done.stderr}"
         path.unlink() if before is None else path.write_bytes(before)
+
+
+def test_pull_request__a_run_killed_in_any_stage_is_made_up_for_by_the_next(project: Path) -> None:
+    pull_request(project)
+    digest = read(project, "train.json")["bundle_digest"]
+    for stage in ("data", "train"):
+        for name in ("build", ".dvc/cache", ".dvc/tmp"):
+            shutil.rmtree(project / name, ignore_errors=True)
+        (project / "dvc.lock").unlink(missing_ok=True)
+        command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
+        with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+            next(line for line in run.stdout if f"=== {stage}" in line)
+            wait_for_dvc(project)
+            os.killpg(run.pid, signal.SIGKILL)
+        done = pull_request(project)
+        assert done.returncode == 0, f"killed in {stage}: {done.stdout}{done.stderr}"
+        assert read(project, "train.json")["bundle_digest"] == digest
+
+
+def wait_for_dvc(project: Path) -> None:
+    """Return when DVC has noted that it runs a stage, which is what a kill leaves behind."""
+    deadline = time.monotonic() + 60
+    while '"write": {"' not in (note.read_text() if (note := project / ".dvc/tmp/rwlock").is_file() else ""):
+        assert time.monotonic() < deadline, "DVC did not start"
+        time.sleep(0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 from rich.console import Console
 from rich.table import Table
 
@@ -22,6 +24,7 @@ from textgate.records import BUILD
 from textgate.verdicts import StageOutcome, Stages, StageTime
 
 INTERRUPTED = 130
+DVC_LOCK = Path(".dvc", "tmp", "rwlock")
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
 SUMMARY = BUILD / "stages.json"
 # Left over from an earlier run, these would speak for a model that they never saw.
@@ -45,6 +48,7 @@ def pull_request(choice: Sequence[str]) -> int:
     """
     for name in VERDICTS:
         (BUILD / name).unlink(missing_ok=True)
+    _forget_killed_runs()
     times: list[StageTime] = []
     for stage in STAGES:
         makes_model_broke = any(CODES[time.outcome] for time in times if _makes(time.stage))
@@ -58,6 +62,23 @@ def pull_request(choice: Sequence[str]) -> int:
     _print_summary(times)
     judging = ("model_tests", "scan")  # the gate has weighed what these say
     return next((code for time in times if time.stage not in judging if (code := CODES[time.outcome])), 0)
+
+
+def _forget_killed_runs() -> None:
+    """Remove DVC's note of who reads and writes what, if nobody it names is alive; a killed run leaves it behind."""
+    try:
+        named = {int(number) for number in re.findall(r'"pid": (\d+)', DVC_LOCK.read_text(encoding="utf-8"))}
+    except OSError:
+        return
+    if not any(map(_alive, named)):
+        DVC_LOCK.unlink(missing_ok=True)
+
+
+def _alive(number: int) -> bool:
+    try:
+        return psutil.Process(number).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _makes(name: str) -> bool:
