@@ -21,7 +21,7 @@ from textgate.evidence import DataReport
 from textgate.model_tests import GATES
 from textgate.models.classifier import Bundle, Probabilities, open_bundle
 from textgate.records import BUILD, read
-from textgate.rows import Rows, read_split
+from textgate.rows import Rows, check_rows, read_split
 from textgate.sentences import load_sentences
 
 SEED = 13
@@ -55,6 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _open(path: Path) -> Given:
     gates, settings = load(GATES, Gates), load(CONFIGS / "data.yaml", DataConfig)
     data = read(BUILD / "data" / "data.json", DataReport, "data")
+    check_rows(BUILD / "data", data.fingerprint)
     rows = read_split("test")
     if not len(rows):
         raise CannotTell(f'{BUILD / "data" / "test.jsonl"} has no rows: run "make data" again')
@@ -79,13 +80,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def not_checked(
-    pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]
-) -> Callable[[str], None]:
-    """Return the function that writes into the evidence what could not be tested."""
+def _not_checked(pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]) -> None:
+    """Write into the evidence that there were no plain sentences to test with."""
     if pytestconfig.stash[GIVEN].sentences is None:
         record_testsuite_property("not_checked", "minimum functionality: configs/data.yaml names no sentences")
-    return lambda what: record_testsuite_property("not_checked", what)
 
 
 @pytest.fixture(scope="session")

@@ -15,19 +15,18 @@ from textgate.files import read_text, write_text
 from textgate.records import BUILD
 from textgate.report.card import CardWords, read_origin, readme, with_block
 
+MODEL_CARD = Path("MODEL_CARD.md")
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, default=BUILD, help="the folder with the evidence (default: build)")
-    parser.add_argument("--card", type=Path, default=Path("MODEL_CARD.md"), help="the card with the two markers")
-    options = parser.parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     words, config = load(CONFIGS / "card.yaml", CardWords), load(CONFIGS / "data.yaml", DataConfig)
-    origin = read_origin(options.build)
-    before = read_text(options.card, "restore it with git, or write one with the two textgate:card markers")
-    card = with_block(before, words, origin, options.card)
-    write_text(options.build / "model" / CARD, readme(words, origin, config))
-    write_text(options.card, card)
-    print(f"card: {options.card} and {options.build / 'model' / CARD}")
+    origin = read_origin(BUILD)
+    before = read_text(MODEL_CARD, "restore it with git, or write one with the two textgate:card markers")
+    card = with_block(before, words, origin, MODEL_CARD)
+    write_text(BUILD / "model" / CARD, readme(words, origin, config))
+    write_text(MODEL_CARD, card)
+    print(f"card: {MODEL_CARD} and {BUILD / 'model' / CARD}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,8 @@ from textgate.records import BUILD
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="The report on them is build/data/data.json.")
-    parser.add_argument("--config", type=Path, default=CONFIGS / "data.yaml", help="default: %(default)s")
-    config = parser.parse_args().config
+    argparse.ArgumentParser(description=__doc__, epilog="The report on them is build/data/data.json.").parse_args()
+    config = CONFIGS / "data.yaml"
     prepared = prepare(load(config, DataConfig), config, BUILD / "data_docs")
     write(prepared, BUILD / "data")
     print(summary(prepared.report))

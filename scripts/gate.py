@@ -9,21 +9,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 from textgate import records
 from textgate.config import CONFIGS, Gates, load
 from textgate.errors import CannotTell, run
-from textgate.files import sha256_file
-from textgate.gate.evidence_set import collect
+from textgate.gate.evidence_set import collect, hash_limits
 from textgate.gate.gate import judge, not_judged, summary
 from textgate.records import BUILD, EXIT_CODES
+from textgate.train.train import commit
+
+MODEL_TESTS = Path(__file__).resolve().parent.parent / "model_tests"
 
 
 def main() -> int:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    path = CONFIGS / "gates.yaml"
-    sha256 = sha256_file(path) if path.is_file() else "0" * 64
+    out, path = BUILD / "gate.json", CONFIGS / "gates.yaml"
+    out.unlink(missing_ok=True)  # no verdict of an earlier run survives one that fails
+    sha256 = hash_limits(path)
     try:
-        gate = judge(collect(BUILD), load(path, Gates), sha256)
+        gate = judge(collect(BUILD, MODEL_TESTS), load(path, Gates), sha256)
     except CannotTell as error:
         gate = not_judged(str(error), sha256)
-    records.write(BUILD / "gate.json", gate)
+    gate = gate.model_copy(update={"judged_commit": commit()})
+    records.write(out, gate)
     print(summary(gate))
     return EXIT_CODES[gate.outcome]
 

@@ -19,12 +19,11 @@ from textgate.report.report import compose
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", type=Path, default=BUILD, help="the folder with the evidence (default: build)")
     parser.add_argument("--print", action="store_true", help="also print the report here")
     options = parser.parse_args()
-    blocks = compose(find(options.build))
-    write_text(options.build / "report.md", to_markdown(blocks))
-    write_text(options.build / "report.html", to_html(blocks, "textgate report"))
+    blocks = compose(find(BUILD))
+    write_text(BUILD / "report.md", to_markdown(blocks))
+    write_text(BUILD / "report.html", to_html(blocks, "textgate report"))
     if options.print:
         from rich.console import Console
         from rich.markdown import Markdown
@@ -33,7 +32,7 @@ def main() -> None:
             console.print(Markdown(to_markdown(blocks, folded=False), hyperlinks=False))
         else:
             sys.stdout.buffer.write(to_markdown(blocks).encode())
-    print(f"report: {options.build / 'report.md'} and {options.build / 'report.html'}")
+    print(f"report: {BUILD / 'report.md'} and {BUILD / 'report.html'}")
 
 
 if __name__ == "__main__":

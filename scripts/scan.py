@@ -27,7 +27,7 @@ def main() -> int:
     if out is not None:
         records.write(out, found)
     print(scan.table(found))
-    return scan.EXIT_CODES[found.outcome]
+    return records.EXIT_CODES[found.outcome]
 
 
 if __name__ == "__main__":

@@ -285,6 +285,7 @@ def model_tests(failed: int = 0) -> ModelTests:
     return ModelTests(
         bundle_digest=BUNDLE,
         gates_sha256=sha("gates"),
+        tests_sha256=sha("tests"),
         data_fingerprint=DATA,
         groups={
             "accuracy": TestGroup(passed=5, failed=failed, skipped=0),

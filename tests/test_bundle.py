@@ -167,12 +167,29 @@ def test_verify__a_manifest_cannot_name_files_outside_or_itself(bundle, path):
         ("{", "Invalid JSON"),
         ("[]", "Input should be an object"),
         ("{}", "kind: Field required"),
+        ('{"schema_version": 1}', "kind: Field required"),
         ("[" * 100_000, "Invalid JSON"),
     ],
 )
 def test_verify__refuses_a_manifest_of_another_shape(bundle, text, problem):
     (bundle / "manifest.json").write_text(text)
     assert problem in refusal(bundle)
+
+
+def test_verify__settings_of_another_textgate_are_a_record_and_no_reason_to_refuse(bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["config"]["model"]["a_later_setting"] = manifest["config"]["later"] = 1
+    manifest["parts"] = [manifest["config"]]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert verify(bundle).config == manifest["config"]
+
+
+@pytest.mark.parametrize("version", [2, "2", None, {"x": 1}, 10**400])
+def test_verify__a_manifest_of_another_version_cannot_be_told(bundle, version):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps(manifest | {"schema_version": version, "new": 1}))
+    with pytest.raises(CannotTell, match=r"manifest\.json is of another version \(.{1,20}, this textgate reads 1\)"):
+        verify(bundle)
 
 
 def test_verify__a_folder_without_a_manifest_is_no_bundle(tmp_path):

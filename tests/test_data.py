@@ -54,7 +54,8 @@ def settings(folder: Path, rows: Rows, **changes: Any) -> Path:
     source = {"kind": "file", "path": table(folder / "rows.csv", rows), **changes.pop("source", {})}
     raw |= {"source": source, "labels": ["praise", "blame"], "external": None, "sentences": None, "test_sha256": None}
     raw |= {"expectations": str(ROOT / "configs" / "expectations.yaml"), **changes}
-    path = folder / "data.yaml"
+    path = folder / "configs" / "data.yaml"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(raw))
     return path
 
@@ -73,7 +74,7 @@ def script(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_own_table_of_300_rows__goes_through_to_the_four_files(tmp_path: Path) -> None:
     settings(tmp_path, made_up(300))
-    done = script(tmp_path, "--config", "data.yaml")
+    done = script(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     folder = tmp_path / "build" / "data"
     assert {path.name for path in folder.iterdir()} == {
@@ -115,11 +116,11 @@ def test_locked_test_rows__pass_while_they_are_the_same(tmp_path: Path) -> None:
 def test_changed_test_rows__are_refused_with_the_line_to_change(tmp_path: Path) -> None:
     wanted = prepared(tmp_path, made_up(400)).report.test_sha256
     settings(tmp_path, made_up(400), test_sha256="0" * 64)
-    done = script(tmp_path, "--config", "data.yaml")
+    done = script(tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
         f"refused: the test rows are not the locked ones: they have the sha256 {wanted}, locked is {'0' * 64}: "
-        f"if that is meant, write this line into data.yaml: test_sha256: {wanted}\n"
+        f"if that is meant, write this line into configs/data.yaml: test_sha256: {wanted}\n"
     )
     assert not (tmp_path / "build" / "data").exists()
 
@@ -171,7 +172,7 @@ def test_broken_expectation__is_refused_and_nothing_is_written(tmp_path: Path) -
         "- {type: expect_column_values_to_not_match_regex, kwargs: {column: text, regex: bakon}, reason: no bakon}"
     )
     settings(tmp_path, made_up(300), expectations=str(suite))
-    done = script(tmp_path, "--config", "data.yaml")
+    done = script(tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("refused: expect_column_values_to_not_match_regex on text (no bakon): ")
     assert done.stderr.count("rows.csv, line ") == 3
@@ -185,7 +186,7 @@ def test_broken_expectation__is_refused_and_nothing_is_written(tmp_path: Path) -
     [
         (
             {"external": {"kind": "file", "path": "x.csv", "split": "part"}},
-            "data.yaml: external.split: external rows are one split: delete this key",
+            "configs/data.yaml: external.split: external rows are one split: delete this key",
         ),
         ({"labels": ["praise", "blame", "doubt"]}, "label 'doubt' has 0 rows after cleaning, fewer than 20"),
         ({"clean": {"min_characters": 900, "max_characters": 999, "min_words": 1}}, "label 'praise' has 0 rows after"),
@@ -212,11 +213,11 @@ def test_sentences_for_other_labels__are_named_with_the_way_out(tmp_path: Path) 
 
 def test_unusable_rows__exit_2_and_keep_the_rows_of_the_last_run(tmp_path: Path) -> None:
     settings(tmp_path, made_up(300))
-    assert script(tmp_path, "--config", "data.yaml").returncode == 0
+    assert script(tmp_path).returncode == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "build" / "data").iterdir()}
     with (tmp_path / "rows.csv").open("ab") as file:
         file.write(b"bl\xe5,praise\n")
-    done = script(tmp_path, "--config", "data.yaml")
+    done = script(tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("cannot tell: ")
     assert "rows.csv, line 302: byte " in done.stderr

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -97,3 +102,42 @@ def test_fetch_wheel__unreachable_index_is_named_as_such(cache: Path, monkeypatc
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     with pytest.raises(CannotTell, match="the package index cannot be reached"):
         downloads.fetch_wheel("made-up-words==1.0", "b" * 64)
+
+
+class BusyThenUnknown(BaseHTTPRequestHandler):
+    """A hub that is too busy at first, and then does not know the repository."""
+
+    answers = iter((429, 429, 404, 404))
+
+    def do_HEAD(self) -> None:
+        self.send_response(next(self.answers))
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Retry-After", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+FROM_HUB = """
+import sys
+from textgate.downloads import fetch_hub_file
+from textgate.errors import run
+sys.exit(run(lambda: fetch_hub_file("somebody/nothing", "x.json", "a" * 40, "model")))
+"""
+
+
+def test_fetch_hub_file__a_failure_is_one_line_of_whole_words_without_the_librarys_retries(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BusyThenUnknown) as hub:
+        Thread(target=hub.serve_forever, daemon=True).start()
+        places = {"HF_HOME": str(tmp_path), "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "PYTHONPATH": "src"}
+        done = subprocess.run(
+            [sys.executable, "-c", FROM_HUB], env=os.environ | places, capture_output=True, text=True, check=False
+        )
+        hub.shutdown()
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "cannot tell: somebody/nothing: x.json at aaaaaaaaaaaa cannot be fetched from the hub: 404 Client Error"
+    )
+    assert " …: check the names and the network, or run this once where the hub is reached" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -18,12 +18,12 @@ from textgate.config import Experiment, Tfidf, TrainConfig
 from textgate.errors import CannotTell, Refused
 from textgate.evaluate.evaluate import check_probabilities, evaluate, table
 from textgate.evidence import Champion, Comparisons, DataReport, Metrics, Reference
-from textgate.files import write_jsonl
+from textgate.files import write_jsonl, write_text
 from textgate.models.tfidf import TfidfClassifier
-from textgate.rows import read_split
+from textgate.rows import fingerprint, read_split, split_hashes
 
 ROOT = Path(__file__).resolve().parent.parent
-FINGERPRINT, OTHER = "f" * 64, "0" * 64
+OTHER = "0" * 64
 LABELS = ("ba", "do", "ki")
 REFERENCE = Reference(label_share={}, characters_quantiles=(), words_quantiles=(), character_share={})
 MODEL = Tfidf(kind="tfidf", min_n=1, max_n=3, min_df=1, c=1.0)
@@ -44,7 +44,7 @@ def split(path, counts, seed):
     )
 
 
-def bundle(folder, labels=LABELS, seed=1, rows=40, fingerprint=FINGERPRINT, spoil=None):
+def bundle(folder, labels=LABELS, seed=1, rows=40, data_fingerprint=OTHER, spoil=None):
     folder.mkdir(parents=True)
     said = [text for label in labels for text in texts(label, rows, seed)]
     targets = np.repeat(np.arange(len(labels)), rows)
@@ -60,7 +60,7 @@ def bundle(folder, labels=LABELS, seed=1, rows=40, fingerprint=FINGERPRINT, spoi
         config=Experiment(description="a test", model=MODEL),
         parts=(),
         seed=13,
-        data_fingerprint=fingerprint,
+        data_fingerprint=data_fingerprint,
         commit="none",
         lock_sha256=OTHER,
         versions={},
@@ -68,11 +68,11 @@ def bundle(folder, labels=LABELS, seed=1, rows=40, fingerprint=FINGERPRINT, spoi
     )
 
 
-def data_report(labels=LABELS):
+def data_report(fingerprint, labels=LABELS):
     return DataReport(
         source="made up",
         licence="none",
-        fingerprint=FINGERPRINT,
+        fingerprint=fingerprint,
         test_sha256=OTHER,
         test_locked=False,
         labels=labels,
@@ -92,15 +92,24 @@ def build(tmp_path):
     folder = tmp_path / "build"
     split(folder / "data" / "test.jsonl", {"ba": 5, "do": 15, "ki": 25}, seed=2)
     split(folder / "data" / "external.jsonl", {"do": 6, "ki": 6}, seed=3)
-    records.write(folder / "data" / "data.json", data_report())
     records.write(folder / "champion.json", Champion(state="none yet"))
     bundle(folder / "model", rows=60)
     bundle(folder / "baseline", rows=8)
+    describe_rows(folder)
     return folder
 
 
+def describe_rows(build, labels=LABELS):
+    """Let data.json and both bundles name the rows that lie there now."""
+    found = fingerprint(split_hashes(build / "data"))
+    records.write(build / "data" / "data.json", data_report(found, labels))
+    for role in ("model", "baseline"):
+        path = build / role / "manifest.json"
+        write_text(path, json.dumps(json.loads(path.read_text()) | {"data_fingerprint": found}))
+
+
 def with_champion(build, **options):
-    digest = bundle(build.parent / "old", fingerprint=OTHER, **options)
+    digest = bundle(build.parent / "old", **options)
     champion = Champion(state="given", name="v1.3.0", path=str(build.parent / "old"), digest=digest)
     records.write(build / "champion.json", champion)
 
@@ -124,7 +133,7 @@ def test_script__writes_metrics_comparison_and_predictions_and_prints_a_table(bu
     comparisons = records.read(build / "comparison.json", Comparisons, "evaluate")
     assert [model.role for model in metrics.models] == ["candidate", "champion", "baseline"]
     assert metrics.bundle_digest == comparisons.bundle_digest == metrics.of("candidate").digest
-    assert metrics.data_fingerprint == comparisons.data_fingerprint == FINGERPRINT
+    assert metrics.data_fingerprint == comparisons.data_fingerprint == fingerprint(split_hashes(build / "data"))
     assert comparisons.champion_state == "given"
     lines = [json.loads(line) for line in (build / "predictions.jsonl").read_text().splitlines()]
     assert [line["split"] for line in lines] == ["test"] * 45 + ["external"] * 12
@@ -216,6 +225,7 @@ def test_evaluate__external_labels_are_those_that_the_external_rows_have(build):
 
 def test_evaluate__without_external_rows_there_are_no_external_figures(build):
     (build / "data" / "external.jsonl").unlink()
+    describe_rows(build)
     found = evaluate(build)
     assert found.metrics.of("candidate").external is None
     assert found.comparisons.baseline.external_accuracy is None
@@ -225,6 +235,7 @@ def test_evaluate__without_external_rows_there_are_no_external_figures(build):
 
 def test_evaluate__an_empty_external_file_is_the_same_as_none(build):
     (build / "data" / "external.jsonl").write_text("")
+    describe_rows(build)
     assert evaluate(build).metrics.of("candidate").external is None
 
 
@@ -237,12 +248,20 @@ def test_evaluate__the_same_bundles_give_the_same_figures_except_for_the_clock(b
 
 def test_evaluate__no_test_rows_cannot_be_judged(build):
     (build / "data" / "test.jsonl").write_text("")
+    describe_rows(build)
     with pytest.raises(CannotTell, match=r'test\.jsonl has no rows: mend the split and run "make data" again'):
         evaluate(build)
 
 
+@pytest.mark.parametrize("name", ["test", "external", "train"])
+def test_evaluate__rows_that_data_json_does_not_describe_cannot_be_judged(build, name):
+    split(build / "data" / f"{name}.jsonl", {"do": 15, "ki": 25}, seed=9)
+    with pytest.raises(CannotTell, match=r'data does not hold the rows that its data\.json describes: run "make data"'):
+        evaluate(build)
+
+
 def test_evaluate__a_test_row_with_a_label_outside_the_data_cannot_be_judged(build):
-    records.write(build / "data" / "data.json", data_report(("ba", "do")))
+    describe_rows(build, ("ba", "do"))
     with pytest.raises(CannotTell, match="rows have the label 'ki'"):
         evaluate(build)
 
@@ -270,7 +289,7 @@ def test_evaluate__a_champion_with_another_digest_is_refused(build):
 @pytest.mark.parametrize("role", ["model", "baseline"])
 def test_evaluate__a_model_trained_on_other_rows_cannot_be_judged(build, role):
     (build / role).rename(build / "away")
-    bundle(build / role, fingerprint=OTHER)
+    bundle(build / role)
     with pytest.raises(CannotTell, match=rf'{role} was trained on the data 000000000000….*: run "make train" again'):
         evaluate(build)
 
@@ -320,6 +339,7 @@ def test_check_probabilities__rounding_of_32_bit_floats_is_no_mistake():
 
 def test_evaluate__more_rows_than_one_window_keep_their_order(build):
     split(build / "data" / "test.jsonl", {"ba": 300, "do": 500, "ki": 700}, seed=4)
+    describe_rows(build)
     found = evaluate(build)
     lines = [line for line in found.predictions if line["split"] == "test"]
     assert [line["row"] for line in lines] == list(read_split("test", build / "data").ids)

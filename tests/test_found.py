@@ -5,13 +5,86 @@ from dataclasses import replace
 import pytest
 from tests.evidence_examples import BUNDLE, example, scan, sha, stages, write_all
 
+from textgate.bundle import digest
+from textgate.files import sha256_file
 from textgate.report.found import FILES, Found, find, without_foreign, without_stale
 
 
+def judged(build, outcome="passed"):
+    """Leave the evidence of a whole run beside its bundle and its limits, and return it."""
+    (build / "model").mkdir()
+    (build / "model" / "config.json").write_text("{}")
+    (build / "gates.yaml").write_text("min_accuracy: 0.85\n")
+    there = {BUNDLE: digest(build / "model"), sha("gates"): sha256_file(build / "gates.yaml")}
+    pieces = {}
+    for name, (_, kind, _) in FILES.items():
+        text = getattr(example(outcome=outcome), name).model_dump_json()
+        for made_up, true in there.items():
+            text = text.replace(made_up, true)
+        pieces[name] = kind.model_validate_json(text)
+    write_all(Found(**pieces), build)
+    return Found(**pieces)
+
+
+def find_judged(build):
+    return find(build, build / "gates.yaml")
+
+
 def test_find__reads_back_what_the_stages_wrote(tmp_path):
-    found = example()
-    write_all(found, tmp_path)
-    assert find(tmp_path) == found
+    assert judged(tmp_path) == find_judged(tmp_path)
+
+
+def other_bundle(build):
+    (build / "model" / "config.json").write_text("[]")
+
+
+def no_bundle(build):
+    (build / "model" / "config.json").unlink()
+    (build / "model").rmdir()
+
+
+def other_limits(build):
+    (build / "gates.yaml").write_text("min_accuracy: 0.95\n")
+
+
+def no_limits(build):
+    (build / "gates.yaml").unlink()
+
+
+def no_digest(build):
+    gate = judged_gate(build)
+    (build / "gate.json").write_text(gate.model_copy(update={"bundle_digest": None}).model_dump_json())
+
+
+def judged_gate(build):
+    gate = find_judged(build).gate
+    assert gate is not None
+    return gate
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (other_bundle, "gate.json is about another bundle than the one there now: run make gate again"),
+        (no_bundle, 'model is missing: run "make train" first, or name a bundle folder): run make gate again'),
+        (other_limits, "gates.yaml: run make gate again"),
+        (no_limits, "gates.yaml: run make gate again"),
+        (no_digest, "gate.json is about another bundle than the one there now: run make gate again"),
+    ],
+)
+def test_find__a_verdict_on_what_is_no_longer_there_is_set_aside(tmp_path, change, sentence):
+    judged(tmp_path)
+    change(tmp_path)
+    found = find_judged(tmp_path)
+    assert found.gate is None
+    assert [problem.stage for problem in found.problems] == ["gate"]
+    assert found.problems[0].sentence.endswith(sentence)
+
+
+def test_find__a_verdict_that_there_was_no_bundle_to_judge_is_shown(tmp_path):
+    judged(tmp_path, "unknown")
+    no_digest(tmp_path)
+    assert judged_gate(tmp_path).outcome == "unknown"
 
 
 def test_find__says_of_each_missing_file_which_command_makes_it(tmp_path):

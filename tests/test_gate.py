@@ -1,6 +1,7 @@
 """The verdict: refused, else unknown, else passed; and evidence that got worse never turns into a pass."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -31,10 +32,13 @@ from textgate.evidence import (
 from textgate.gate.against_champion import rows_needed
 from textgate.gate.evidence_set import Absent, EvidenceSet, Sealed, collect
 from textgate.gate.gate import judge, summary
+from textgate.model_tests import hash_tests
+from textgate.rows import SPLITS, fingerprint, split_hashes
 from textgate.verdicts import Gate, ModelTests, Scan, ScannedFile, TestFailure, TestGroup
 
 ROOT = Path(__file__).resolve().parent.parent
-BUNDLE, ROWS, LIMITS, OTHER, PRODUCTION, BASELINE = ("1" * 64, "2" * 64, "3" * 64, "4" * 64, "5" * 64, "6" * 64)
+MODEL_TESTS = ROOT / "model_tests"
+BUNDLE, ROWS, LIMITS, OTHER, PRODUCTION, BASELINE, TESTS = (digit * 64 for digit in "1234567")
 GATES = load(ROOT / CONFIGS / "gates.yaml", Gates)
 unhurried = settings(deadline=None, derandomize=True)  # a busy machine must not fail a test, nor chance
 STOP = GATES.model_copy(update={"against_champion": GATES.against_champion.model_copy(update={"when_unclear": "stop"})})
@@ -128,7 +132,13 @@ def experiment():
 
 
 def manifest(**changed):
-    made = {"kind": "tfidf", "labels": LABELS, "experiment": "001_baseline", "config": experiment(), "parts": ()}
+    made = {
+        "kind": "tfidf",
+        "labels": LABELS,
+        "experiment": "001_baseline",
+        "config": experiment().model_dump(mode="json"),
+        "parts": (),
+    }
     made |= {"seed": 13, "data_fingerprint": ROWS, "commit": "c0ffee", "lock_sha256": OTHER, "versions": {}}
     return Manifest(**(made | {"reference": REFERENCE, "files": {"tfidf.json": OTHER}} | changed))
 
@@ -147,6 +157,7 @@ def train(**changed):
 def suite(**changed):
     groups = {name: TestGroup(passed=3, failed=0, skipped=0) for name in ("accuracy", "latency", "schema", "behaviour")}
     found = {"bundle_digest": BUNDLE, "gates_sha256": LIMITS, "data_fingerprint": ROWS, "groups": groups}
+    found |= {"tests_sha256": TESTS}
     return ModelTests(**(found | {"failures": (), "latency": None, "seconds": 5.0} | changed))
 
 
@@ -168,6 +179,7 @@ def first_release(**changed):
         "comparison": comparisons(),
         "model_tests": suite(),
         "scan": scan(),
+        "tests_sha256": TESTS,
     }
     return EvidenceSet(**(found | changed))
 
@@ -457,6 +469,7 @@ FOREIGN = {
         "model_tests": suite(data_fingerprint=OTHER),
     },
     "configs/gates.yaml": {"model_tests": suite(gates_sha256=OTHER)},
+    "state of model_tests/ and the plain sentences": {"model_tests": suite(tests_sha256=OTHER)},
 }
 
 
@@ -490,6 +503,11 @@ def test_judge__evidence_that_does_not_fit_together_is_unknown(changed, reason):
     gate = verdict(first_release(**changed))
     assert gate.outcome == "unknown"
     assert any(reason in check.reason for check in gate.checks if check.outcome == "unknown")
+
+
+def test_judge__model_tests_that_cannot_be_compared_with_those_there_are_unknown():
+    gate = verdict(first_release(tests_sha256=None))
+    assert gate.outcome == check(gate, "model tests").outcome == "unknown"
 
 
 def test_judge__a_scan_of_a_folder_that_could_not_have_a_digest_is_unknown():
@@ -637,30 +655,36 @@ def test_judge__a_wider_interval_never_turns_into_a_pass_where_proof_is_asked_fo
 
 
 @pytest.fixture
-def project(tmp_path):
-    """Make a folder with configs/gates.yaml and evidence in build/ that passes."""
-    (tmp_path / "configs").mkdir()
-    limits = (ROOT / CONFIGS / "gates.yaml").read_bytes()
-    (tmp_path / "configs" / "gates.yaml").write_bytes(limits)
+def project(tmp_path, monkeypatch):
+    """Make a folder with configs/ and evidence in build/ that passes, and go there."""
+    shutil.copytree(ROOT / CONFIGS, tmp_path / "configs")
+    monkeypatch.chdir(tmp_path)
+    limits = (tmp_path / "configs" / "gates.yaml").read_bytes()
     build = tmp_path / "build"
+    for split in SPLITS:
+        files.write_text(build / "data" / f"{split}.jsonl", f"{split}\n")
+    rows = fingerprint(split_hashes(build / "data"))
     files.write_text(build / "model" / "weights.json", "{}\n")
     made = manifest().model_dump(exclude={"schema_version", "files", "config"}) | {"config": experiment()}
+    made |= {"data_fingerprint": rows}
     digest = bundle.seal(build / "model", **made)
-    records.write(build / "data" / "data.json", data())
-    records.write(build / "train.json", train(bundle_digest=digest))
-    records.write(build / "metrics.json", metrics(model(digest=digest), digest=digest))
-    records.write(build / "comparison.json", comparisons(digest=digest))
+    records.write(build / "data" / "data.json", data().model_copy(update={"fingerprint": rows}))
+    records.write(build / "train.json", train(bundle_digest=digest, data_fingerprint=rows))
+    records.write(build / "metrics.json", metrics(model(digest=digest), digest=digest, rows=rows))
+    records.write(build / "comparison.json", comparisons(digest=digest, rows=rows))
     records.write(build / "champion.json", Champion(state="none yet"))
-    found = suite(bundle_digest=digest, gates_sha256=files.sha256_bytes(limits))
+    about = {"bundle_digest": digest, "data_fingerprint": rows, "gates_sha256": files.sha256_bytes(limits)}
+    found = suite(**about, tests_sha256=hash_tests(MODEL_TESTS))
     records.write(build / "model-tests.json", found)
     records.write(build / "scan.json", scan(bundle_digest=digest))
     return tmp_path
 
 
+GATE = [sys.executable, ROOT / "scripts" / "gate.py"]
+
+
 def run_gate(folder):
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "gate.py"], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(GATE, cwd=folder, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return done.returncode, records.read(folder / "build" / "gate.json", Gate, "gate"), done.stdout
 
@@ -713,6 +737,45 @@ def test_script__one_file_added_to_the_bundle_is_refused(project):
     assert "extra.json is not in the manifest" in gate.sentence
 
 
+@pytest.mark.parametrize("name", ["test", "external"])
+def test_script__rows_that_data_json_does_not_describe_are_unknown(project, name):
+    files.write_text(project / "build" / "data" / f"{name}.jsonl", "other rows\n")
+    code, gate, _ = run_gate(project)
+    assert (code, check(gate, "data").outcome) == (2, "unknown")
+    assert "build/data does not hold the rows that its data.json describes" in check(gate, "data").reason
+    assert gate.data_fingerprint is None
+
+
+def test_script__changed_sentences_make_the_model_tests_stale(project):
+    files.write_text(project / "configs" / "sentences.yaml", "da: [en]\nnb: [to]\n")
+    code, gate, _ = run_gate(project)
+    assert (code, check(gate, "model tests").outcome) == (2, "unknown")
+    assert "and the plain sentences (" in check(gate, "model tests").reason
+
+
+def test_script__settings_that_do_not_say_which_sentences_are_unknown(project):
+    files.write_text(project / "configs" / "data.yaml", "sentences: [")
+    code, gate, _ = run_gate(project)
+    assert (code, check(gate, "model tests").outcome) == (2, "unknown")
+
+
+def test_script__a_gate_that_dies_leaves_no_verdict_of_an_earlier_run(project):
+    assert run_gate(project)[0] == 0
+    full = 'ulimit -f 0; exec "$@"'  # no file may grow: as on a full disk
+    done = subprocess.run(["bash", "-c", full, "bash", *GATE], cwd=project, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert not (project / "build" / "gate.json").exists()
+
+
+def test_script__a_model_judged_at_a_later_commit_than_it_was_trained_at_shows_both(project):
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "later"]):
+        subprocess.run(["git", *command], cwd=project, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True, check=True)
+    _, gate, _ = run_gate(project)
+    assert (gate.commit, gate.judged_commit) == ("c0ffee", head.stdout.strip())
+
+
 def test_script__limits_that_cannot_be_read_are_unknown(project):
     (project / "configs" / "gates.yaml").write_text("min_acuracy: 0.8\n")
     code, gate, _ = run_gate(project)
@@ -732,7 +795,7 @@ def test_collect__a_broken_file_is_a_reason_not_a_crash(project, broken):
     for name in ("train", "metrics", "comparison", "champion", "model-tests", "scan", "data/data"):
         (project / "build" / f"{name}.json").write_bytes(broken)
     (project / "build" / "model" / "manifest.json").write_bytes(broken)
-    found = collect(project / "build")
+    found = collect(project / "build", MODEL_TESTS)
     pieces = [getattr(found, name) for name in ("bundle", *GONE)]
     assert all(isinstance(piece, Absent) and piece.reason for piece in pieces)
     assert judge(found, GATES, LIMITS).outcome != "passed"

@@ -1,5 +1,6 @@
 """The model tests run on a real small bundle, and what they do not reach is unknown, never a pass."""
 
+import json
 import os
 import random
 import shutil
@@ -15,8 +16,9 @@ from textgate import bundle, files, model_tests, records
 from textgate.config import CONFIGS, Experiment, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Reference
-from textgate.model_tests import group_outcome, outcome, read_junit, summary
+from textgate.model_tests import group_outcome, hash_tests, outcome, read_junit, summary
 from textgate.models.tfidf import TfidfClassifier
+from textgate.rows import fingerprint, split_hashes
 from textgate.sentences import load_sentences
 from textgate.verdicts import ModelTests, TestGroup
 
@@ -46,10 +48,11 @@ def make_project(folder):
             for n, (t, x) in enumerate(zip(texts, told, strict=True))
         )
         files.write_jsonl(folder / "build" / "data" / f"{split}.jsonl", rows)
+    found = fingerprint(split_hashes(folder / "build" / "data"))
     report = {
         "source": "made up",
         "licence": "none",
-        "fingerprint": DIGEST,
+        "fingerprint": found,
         "test_sha256": DIGEST,
         "test_locked": False,
     }
@@ -63,7 +66,7 @@ def make_project(folder):
     (folder / "build" / "model").mkdir()
     model.save(folder / "build" / "model")
     made = {"kind": "tfidf", "labels": labels, "experiment": "001_baseline", "config": experiment, "parts": ()}
-    made |= {"seed": 13, "data_fingerprint": DIGEST, "commit": "c", "lock_sha256": DIGEST, "versions": {}}
+    made |= {"seed": 13, "data_fingerprint": found, "commit": "c", "lock_sha256": DIGEST, "versions": {}}
     bundle.seal(folder / "build" / "model", **made, reference=REFERENCE)
 
 
@@ -80,6 +83,14 @@ def project(good, tmp_path):
     """Return a fresh copy of the project to break."""
     shutil.copytree(good[0], tmp_path / "project")
     return tmp_path / "project"
+
+
+def describe_rows(folder):
+    """Let data.json and the bundle name the rows that lie there now."""
+    found = fingerprint(split_hashes(folder / "build" / "data"))
+    for name, key in (("data/data.json", "fingerprint"), ("model/manifest.json", "data_fingerprint")):
+        path = folder / "build" / name
+        files.write_text(path, json.dumps(json.loads(path.read_text()) | {key: found}))
 
 
 def run_script(folder, **environment):
@@ -115,7 +126,12 @@ def test_script__evidence_names_bundle_rows_and_limits(good):
     found = evidence(folder)
     assert found.bundle_digest == bundle.digest(folder / "build" / "model")
     assert found.gates_sha256 == files.sha256_file(folder / "configs" / "gates.yaml")
-    assert found.data_fingerprint == DIGEST
+    assert found.data_fingerprint == fingerprint(split_hashes(folder / "build" / "data"))
+
+
+def test_script__evidence_names_the_tests_and_the_sentences(good, monkeypatch):
+    monkeypatch.chdir(good[0])
+    assert evidence(good[0]).tests_sha256 == hash_tests(ROOT / "model_tests")
 
 
 def test_script__latency_is_recorded_in_order(good):
@@ -139,6 +155,7 @@ def test_script__limits_that_the_model_misses_are_refused_with_found_limit_and_e
     rows = (project / "build" / "data" / "test.jsonl").read_text()
     swapped = rows.replace('"red"', '"x"').replace('"blue"', '"red"').replace('"x"', '"blue"')
     (project / "build" / "data" / "test.jsonl").write_text(swapped)
+    describe_rows(project)
     done, found = run_script(project), None
     assert done.returncode == 1
     found = evidence(project)
@@ -153,6 +170,19 @@ def test_script__limits_that_the_model_misses_are_refused_with_found_limit_and_e
     assert all(reason in done.stdout for reason in reasons.values())
     assert found.not_checked == ("minimum functionality: configs/data.yaml names no sentences",)
     assert "test_plain_sentences_are_right" not in (project / "build" / "model-tests.xml").read_text()
+
+
+def test_script__an_invariance_that_changes_too_few_texts_is_not_checked_and_has_not_passed(project):
+    path = project / "build" / "data" / "test.jsonl"
+    path.write_text(path.read_text().lower())
+    describe_rows(project)
+    run_script(project)
+    found = evidence(project)
+    few = "it changes 0 of the test texts, 20 are needed to judge"
+    assert found.not_checked == (f"invariance, lower case: {few}",)
+    behaviour = found.groups["behaviour"]
+    assert (behaviour.passed + behaviour.failed, behaviour.skipped) == (4 + 2 + 12, 0)
+    assert not [failure for failure in found.failures if "lower case" in failure.test]
 
 
 # What stops a run leaves no evidence behind, not even old evidence.
@@ -172,11 +202,17 @@ def remove_rows(folder):
 
 def empty_rows(folder):
     (folder / "build" / "data" / "test.jsonl").write_text("")
+    describe_rows(folder)
+
+
+def foreign_rows(folder):
+    path = folder / "build" / "data" / "test.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:30]))
 
 
 def other_rows(folder):
     path = folder / "build" / "data" / "data.json"
-    path.write_text(path.read_text().replace(DIGEST, "2" * 64))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": DIGEST}))
 
 
 def other_labels(folder):
@@ -194,6 +230,7 @@ def misspelt_limit(folder):
         (alter_bundle, 1, "refused: build/model: tfidf.json is not the file that was sealed"),
         (remove_rows, 2, 'cannot tell: build/data/data.json is missing: run "make data" first'),
         (empty_rows, 2, 'build/data/test.jsonl has no rows: run "make data" again'),
+        (foreign_rows, 2, 'build/data does not hold the rows that its data.json describes: run "make data" again'),
         (other_rows, 2, 'build/model was trained on other rows than those in build/data: run "make train" again'),
         (other_labels, 2, "configs/sentences.yaml: has the labels ['green'], the model knows ['red', 'blue']"),
         (misspelt_limit, 2, "cannot tell: configs/gates.yaml: min_acuracy: unknown key"),
@@ -270,7 +307,64 @@ def test_fine():
     assert reasons[2] == "could not run: too few rows"
 
 
+# Evidence of other tests is evidence of something else.
+
+
+@pytest.fixture
+def tests(tmp_path, monkeypatch):
+    """Return a folder of tests beside configs/ in the current folder."""
+    shutil.copytree(ROOT / CONFIGS, tmp_path / CONFIGS)
+    shutil.copytree(ROOT / "model_tests", tmp_path / "model_tests")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "model_tests"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tests: (tests / "conftest.py").write_text(""),
+        lambda tests: (tests / "test_schema.py").unlink(),
+        lambda tests: (tests / "test_schema.py").rename(tests / "test_form.py"),
+        lambda tests: (tests / "test_more.py").write_text(""),
+        lambda _: Path("configs/sentences.yaml").write_text("da: [x]"),
+        lambda _: Path("configs/sentences.yaml").unlink(),
+        lambda _: edit("configs/data.yaml", "sentences: configs/sentences.yaml", "sentences: null"),
+    ],
+)
+def test_hash_tests__changes_with_each_test_and_with_the_sentences(tests, change):
+    before = hash_tests(tests)
+    change(tests)
+    assert hash_tests(tests) != before
+
+
+def test_hash_tests__does_not_depend_on_other_settings(tests):
+    before = hash_tests(tests)
+    edit("configs/data.yaml", "min_words: 3", "min_words: 4")
+    assert hash_tests(tests) == before
+
+
+def edit(name, old, new):
+    text = Path(name).read_text()
+    assert old in text
+    Path(name).write_text(text.replace(old, new))
+
+
 # Reading and summing up.
+
+
+def test_read_junit__only_a_skip_can_say_that_something_was_not_checked():
+    cases = "".join(
+        f'<testcase classname="a.test_x" name="t"><{tag} message="{message}"/></testcase>'
+        for tag, message in (
+            ("skipped", "not checked: numbers: there are none"),
+            ("skipped", "no time; not checked: anything"),
+            ("failure", "AssertionError: skipped: not checked: a fault"),
+        )
+    )
+    groups, failures, properties = read_junit(f"<testsuites>{cases}</testsuites>")
+    assert groups == {"x": TestGroup(passed=0, failed=1, skipped=1)}
+    assert len(failures) == 2
+    assert properties["not_checked"] == ["numbers: there are none"]
 
 
 def test_read_junit__what_is_no_xml_cannot_be_told():

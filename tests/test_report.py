@@ -42,6 +42,7 @@ def test_compose__puts_the_verdict_in_the_first_line():
     lines = comment(example(outcome="refused")).splitlines()
     assert lines[0] == "### textgate refused this model: F1 da got worse"
     assert lines[2].startswith("Overall: accuracy 0.958, macro-F1 0.950 on 1,624 test rows. A change of 0.008 or more")
+    assert lines[2].endswith(" in macro-F1, would be seen four times out of five.")
 
 
 def test_compose__shows_each_figure_once_with_every_model_beside_its_limit():
@@ -131,6 +132,22 @@ def test_compose__shows_ten_flips_escaped_and_cut():
     assert all(len(line) < 260 for line in flips)
 
 
+@pytest.mark.parametrize("judged", [None, "the same"])
+def test_compose__one_commit_that_trained_and_judged_is_named_once(judged):
+    found = example()
+    assert found.gate is not None
+    commit = found.gate.commit if judged else None
+    shown = comment(replace(found, gate=found.gate.model_copy(update={"judged_commit": commit})))
+    assert row(shown, "commit") == ["commit", f"`{found.gate.commit}`"]
+
+
+def test_compose__a_model_judged_at_a_later_commit_shows_both():
+    found = example()
+    assert found.gate is not None
+    shown = comment(replace(found, gate=found.gate.model_copy(update={"judged_commit": "b" * 40})))
+    assert row(shown, "commit")[1] == f"trained at `{found.gate.commit}` · judged at `{'b' * 40}`"
+
+
 def test_compose__shows_how_it_was_made_and_what_was_not_checked():
     shown = comment(example())
     for words in (
@@ -160,6 +177,32 @@ def test_compose__names_the_stage_that_stopped_and_still_shows_the_rest():
     assert "- **cannot tell** scan: modelscan did not end within 60 s" in shown
     assert '- `build/scan.json` is missing: run "make scan" first' in shown
     assert "<details><summary>Confusion</summary>" in shown
+
+
+@pytest.mark.parametrize("stage", ["model_tests", "scan"])
+def test_compose__a_judging_stage_whose_no_the_table_explains_does_not_head_the_comment(stage):
+    found = example(outcome="refused")
+    assert found.stages is not None
+    times = tuple(
+        time.model_copy(update={"outcome": "refused", "reason": None}) if time.stage == stage else time
+        for time in found.stages.stages
+    )
+    said = replace(found, stages=found.stages.model_copy(update={"stages": times}))
+    assert "Stages that did not pass" not in comment(said)
+    assert comment(said).splitlines()[2].startswith("Overall: ")
+    without_gate = replace(said, gate=None, problems=(Problem("gate", "build/gate.json is missing"),))
+    assert comment(without_gate).startswith("### No verdict: the stage gate did not finish\n")
+
+
+def test_compose__a_making_stage_that_stopped_without_a_word_is_still_named():
+    found = example()
+    assert found.stages is not None
+    times = tuple(
+        time.model_copy(update={"outcome": "unknown", "reason": None}) if time.stage == "train" else time
+        for time in found.stages.stages
+    )
+    said = comment(replace(found, stages=found.stages.model_copy(update={"stages": times})))
+    assert "- **cannot tell** train: it gave no reason" in said
 
 
 @pytest.mark.parametrize("name", [item.name for item in fields(Found) if item.name != "problems"])

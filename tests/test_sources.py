@@ -70,7 +70,7 @@ def test_hub__without_network_says_what_else_to_do(tmp_path: Path) -> None:
     assert done.stderr.startswith(
         "cannot tell: somebody/words: train.jsonl at aaaaaaaaaaaa cannot be fetched from the hub: "
     )
-    assert done.stderr.endswith("or fetch it elsewhere and use a source of kind file\n")
+    assert done.stderr.endswith("or run this once where the hub is reached and bring its cache\n")
     assert done.stderr.count("\n") == 1
 
 

@@ -54,7 +54,7 @@ def test_jsonl__whole_numbers_are_labels_and_groups(tmp_path: Path) -> None:
     path = written(
         tmp_path, "rows.jsonl", '\ufeff{"text": "a", "label": 1, "g": 7}\n\n{"text": "b", "label": "0", "g": "x"}'
     )
-    columns = FileSource(kind="file", path="", group="g")
+    columns = FileSource(kind="file", path="rows", group="g")
     rows = read_table(path, columns, ("0", "1"))
     assert [(row.label, row.group, row.place) for row in rows] == [
         ("1", "7", f"{path}, line 1"),
@@ -140,6 +140,16 @@ def test_missing_or_foreign_file__is_said(tmp_path: Path) -> None:
     assert refusal(tmp_path / "rows.xlsx") == "rows.xlsx: there is no such file: mend `path` in configs/data.yaml"
     assert refusal(written(tmp_path, "rows.xlsx", "x")) == (
         "rows.xlsx: expected a .csv or .jsonl file, or a folder of them: mend `path` in configs/data.yaml"
+    )
+
+
+@pytest.mark.parametrize("folder", [".", "..", "build"])
+def test_folder_that_holds_the_build__is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    (tmp_path / "here" / "build").mkdir(parents=True)
+    written(tmp_path / "here", "rows.csv", "text,label\na,up\n")
+    monkeypatch.chdir(tmp_path / "here")
+    assert refusal(Path(folder)) == (
+        f"{folder} also holds build/, which textgate writes: name a folder with nothing but your rows"
     )
 
 

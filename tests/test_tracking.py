@@ -8,14 +8,16 @@ from tests.small import TFIDF, transformer_config
 
 from textgate import tracking
 from textgate.choose import Choice
-from textgate.config import Experiment, TrainConfig
+from textgate.config import Ensemble, Experiment, TrainConfig
 
 FOUND = example()
 
 
 def choice(store="mlflow"):
-    train = TrainConfig(experiment="slow", baseline="baseline", seed=13, device="auto", threads=2, tracking=store)
-    models = {"slow": transformer_config(), "baseline": TFIDF}
+    train = TrainConfig(experiment="both", baseline="baseline", seed=13, device="auto", threads=2, tracking=store)
+    both = Ensemble(kind="ensemble", parts=("baseline", "slow"))
+    long = transformer_config().base.model_copy(update={"member": "x" * 10_000})
+    models = {"both": both, "baseline": TFIDF, "slow": transformer_config(base=long)}
     return Choice(
         train=train, experiments={name: Experiment(description="x", model=model) for name, model in models.items()}
     )
@@ -51,11 +53,17 @@ def test_log_training__is_found_by_the_digest_of_the_bundle(client, run):
     assert run.data.tags["data_fingerprint"] == FOUND.data.fingerprint
 
 
-def test_log_training__holds_every_parameter(run):
+def test_log_training__holds_every_parameter_of_every_experiment_that_had_a_part(run):
     assert run.data.params["train.seed"] == "13"
-    assert run.data.params["model.kind"] == "transformer"
-    assert float(run.data.params["model.learning_rate"]) == 5e-3
-    assert run.data.params["model.base.wheel"] == "tiny==1"
+    assert run.data.params["experiments.both.parts"] == "('baseline', 'slow')"
+    assert run.data.params["experiments.baseline.kind"] == "tfidf"
+    assert run.data.params["experiments.slow.kind"] == "transformer"
+    assert float(run.data.params["experiments.slow.learning_rate"]) == 5e-3
+    assert run.data.params["experiments.slow.base.wheel"] == "tiny==1"
+
+
+def test_log_training__a_value_too_long_for_mlflow_is_cut(run):
+    assert run.data.params["experiments.slow.base.member"] == "x" * 6000
 
 
 def test_log_training__holds_the_course_of_the_epochs(client, run):

@@ -11,7 +11,7 @@ from textgate.config import Ensemble, Experiment, TrainConfig
 from textgate.errors import CannotTell
 from textgate.files import write_jsonl
 from textgate.models.classifier import open_bundle
-from textgate.train.train import commit, train
+from textgate.train.train import commit, megabytes, train
 
 
 def choice(**experiments):
@@ -51,7 +51,7 @@ def test_train__the_bundle_says_what_it_was_made_from(build):
     report = train(choice(larger=TFIDF.model_copy(update={"max_n": 4})), data_report(), build)
     manifest = verify(build / "model", report.bundle_digest)
     assert (manifest.experiment, manifest.kind, manifest.labels, manifest.seed) == ("larger", "tfidf", LABELS, 1)
-    assert (manifest.commit, manifest.data_fingerprint, manifest.config.model.max_n) == ("no git", SHA, 4)
+    assert (manifest.commit, manifest.data_fingerprint, manifest.config["model"]["max_n"]) == ("no git", SHA, 4)
     assert {"numpy", "scikit-learn", "python"} <= manifest.versions.keys()
     assert verify(build / "baseline", report.baseline_digest).experiment == "baseline"
     assert report.bundle_digest != report.baseline_digest
@@ -80,7 +80,9 @@ def test_train__an_ensemble_is_the_same_again_and_leaves_nothing_but_bundles(bui
     assert scores["candidate"] >= max(scores["baseline"], scores["slow"])
     assert sorted(path.name for path in build.iterdir()) == ["baseline", "data", "model"]
     opened = open_bundle(build / "model", first.bundle_digest)
-    assert opened.manifest.parts == tuple(wanted.experiments[name] for name in ("baseline", "slow"))
+    assert opened.manifest.parts == tuple(
+        wanted.experiments[name].model_dump(mode="json") for name in ("baseline", "slow")
+    )
     assert opened.classifier.predict_proba(["snow"]).shape == (1, 2)
 
 
@@ -144,3 +146,7 @@ def test_commit__names_the_commit_and_whether_tracked_files_differ(tmp_path, mon
     assert commit() == git("rev-parse", "HEAD")
     (tmp_path / "x").write_text("two")
     assert commit() == git("rev-parse", "HEAD") + "+changes"
+
+
+def test_megabytes__macos_counts_bytes_and_linux_kib():
+    assert megabytes(3 * 1024**2, "darwin") == megabytes(3 * 1024, "linux") == 3.0

@@ -37,20 +37,23 @@ def test_base_folder__is_converted_once(wheel_base, tmp_path):
     assert [path.name for path in first.parent.iterdir()] == [first.name]
 
 
-def test_base_folder__refuses_another_converted_file_than_the_pinned(wheel_base):
-    wrong = wheel_base.model_copy(update={"files": wheel_base.files | {"config.json": "0" * 64}})
-    message = refusal(wrong)
-    assert f"config.json has the sha256 {wheel_base.files['config.json']}, pinned is {'0' * 64}: delete " in message
-    assert "mend `files` in the experiment" in message
+def test_base_folder__says_all_files_that_are_not_the_pinned_at_once(wheel_base):
+    pinned = wheel_base.files | {"config.json": "0" * 64, "tokenizer.json": "1" * 64}
+    message = refusal(wheel_base.model_copy(update={"files": pinned}), CannotTell)
+    for name in ("config.json", "tokenizer.json"):
+        assert f"{name} has the sha256 {wheel_base.files[name]}, pinned is {pinned[name]}" in message
+    assert "model.safetensors" not in message
+    assert message.endswith(": delete the folder and run again, or, if you trust them, mend the experiment")
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_base_folder__refuses_a_cached_file_that_was_changed_since(wheel_base, name):
+def test_base_folder__does_not_open_a_cached_file_that_was_changed_since(wheel_base, name):
     path = base_folder(wheel_base) / name
     content = bytearray(path.read_bytes())
     content[-2] ^= 1
     path.write_bytes(content)
-    assert f"{name} has the sha256 {sha(content)}, pinned is {wheel_base.files[name]}" in refusal(wheel_base)
+    message = refusal(wheel_base, CannotTell)
+    assert f"{name} has the sha256 {sha(content)}, pinned is {wheel_base.files[name]}" in message
 
 
 @pytest.mark.parametrize("name", ["modeling.py", "pytorch_model.bin", ".hidden"])
@@ -77,9 +80,9 @@ def test_base_folder__refuses_code_even_if_it_is_pinned(wheel_base):
     assert "modeling.py: is code" in refusal(pinned)
 
 
-def test_base_folder__refuses_another_member_than_the_pinned(wheel_base):
+def test_base_folder__does_not_open_another_member_than_the_pinned(wheel_base):
     wrong = wheel_base.model_copy(update={"member_sha256": "0" * 64})
-    assert refusal(wrong) == (
+    assert refusal(wrong, CannotTell) == (
         f"tiny-1.0-py3-none-any.whl: {MEMBER} is not the pinned file: check member_sha256 in the experiment"
     )
 
@@ -120,13 +123,13 @@ sys.exit(run(lambda: print(*sorted(path.name for path in base_folder(base).iterd
 """
 
 
-def from_hub(tmp_path, **files):
+def from_hub(tmp_path, model="owner/name", **files):
     """Ask for files of a repository of which the hub's own cache holds config.json; the hub is out of reach."""
     snapshot = tmp_path / "hub" / "hub" / "models--owner--name" / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True, exist_ok=True)
     (snapshot / "config.json").write_text("{}\n")
     (snapshot / "modeling.py").write_text("raise SystemExit('not asked for')")
-    base = HubWeights(kind="hub", model="owner/name", revision="a" * 40, files=files)
+    base = HubWeights(kind="hub", model=model, revision="a" * 40, files=files)
     places = {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "TEXTGATE_CACHE": str(tmp_path / "cache")}
     return subprocess.run(
         [sys.executable, "-c", FROM_HUB, base.model_dump_json()],
@@ -142,15 +145,25 @@ def test_base_folder__from_the_hub_takes_the_pinned_files_and_no_others(tmp_path
     assert (done.returncode, done.stdout) == (0, "config.json\n"), done.stderr
 
 
-def test_base_folder__from_the_hub_another_file_than_the_pinned_is_refused(tmp_path):
+def test_base_folder__from_the_hub_another_file_than_the_pinned_is_not_opened(tmp_path):
     done = from_hub(tmp_path, **{"config.json": "0" * 64})
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert f"config.json has the sha256 {sha(b'{}' + bytes([10]))}, pinned is {'0' * 64}: delete" in done.stderr
 
 
 def test_base_folder__from_the_hub_without_a_network_says_what_is_missing(tmp_path):
     done = from_hub(tmp_path, **{"config.json": sha(b"{}\n"), "model.safetensors": "0" * 64})
     assert done.returncode == 2
-    assert done.stderr.startswith("cannot tell: owner/name: model.safetensors cannot be fetched from the hub: ")
+    assert done.stderr.startswith(
+        "cannot tell: owner/name: model.safetensors at aaaaaaaaaaaa cannot be fetched from the hub: "
+    )
     assert done.stderr.count("\n") == 1
     assert list((tmp_path / "cache" / "base").iterdir()) == []
+
+
+def test_base_folder__from_the_hub_a_name_that_cannot_be_is_said(tmp_path):
+    done = from_hub(tmp_path, model="owner/name/more", **{"config.json": "0" * 64})
+    assert done.returncode == 2
+    assert done.stderr.startswith("cannot tell: owner/name/more: config.json at aaaaaaaaaaaa cannot be fetched from")
+    assert "Repo id must be in the form 'repo_name' or 'namespace/repo_name'" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -6,13 +6,15 @@ outside the digest: it is written about the judged bytes, names their digest and
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from textgate.config import Experiment
 from textgate.errors import CannotTell, Refused
@@ -32,8 +34,8 @@ class Manifest(Evidence):
     kind: str
     labels: tuple[str, ...]
     experiment: str
-    config: Experiment
-    parts: tuple[Experiment, ...]  # the experiments an ensemble is made of, in its order
+    config: dict[str, JsonValue]  # a record, read by people: a textgate with other settings can still open the bundle
+    parts: tuple[dict[str, JsonValue], ...]  # the experiments an ensemble is made of, in its order
     seed: Count
     data_fingerprint: Sha256
     commit: str
@@ -43,13 +45,14 @@ class Manifest(Evidence):
     files: dict[str, Sha256]
 
 
-def seal(folder: Path, **made_from: Any) -> str:
+def seal(folder: Path, *, config: Experiment, parts: Sequence[Experiment], **made_from: Any) -> str:
     """Write the manifest of a finished folder and return the bundle's digest."""
     files = {path: sha256_file(folder / path) for path in _paths(folder) if path != MANIFEST}
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)  # some writers leave what only its owner can read and serve
     folder.chmod(0o755)
-    manifest = Manifest(files=files, **made_from)
+    settings, *others = (experiment.model_dump(mode="json") for experiment in (config, *parts))
+    manifest = Manifest(files=files, config=settings, parts=tuple(others), **made_from)
     write_text(folder / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
     return digest(folder)
 
@@ -67,8 +70,8 @@ def digest_of(files: dict[str, str]) -> str:
 def verify(folder: Path, expected: str | None = None) -> Manifest:
     """Check a bundle's file list and contents against its manifest and return the manifest.
 
-    Raises CannotTell if there is no readable bundle, Refused if a file is missing, extra or changed, or if the digest
-    is not the `expected` one.
+    Raises CannotTell if there is no readable bundle, or one of another version of textgate; Refused if a file is
+    missing, extra or changed, or if the digest is not the `expected` one.
     """
     paths = _paths(folder)
     if MANIFEST not in paths:
@@ -77,6 +80,7 @@ def verify(folder: Path, expected: str | None = None) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:
+        _check_version(text, folder / MANIFEST)
         first = error.errors(include_url=False)[0]
         raise Refused(f"{folder / MANIFEST}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
     listed, found = set(manifest.files), set(paths) - {MANIFEST}
@@ -89,6 +93,17 @@ def verify(folder: Path, expected: str | None = None) -> Manifest:
     if expected is not None and (actual := digest(folder)) != expected:
         raise Refused(f"{folder} has the digest {actual[:12]}…, but {expected[:12]}… was expected")
     return manifest
+
+
+def _check_version(text: str, path: Path) -> None:
+    """Raise CannotTell if a manifest that is not ours says itself that it is of another version."""
+    try:
+        raw = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(raw, dict) and raw.get("schema_version", 1) != 1:
+        said = f"{raw['schema_version']!r:.20}"
+        raise CannotTell(f"{path} is of another version ({said}, this textgate reads 1): use the textgate that made it")
 
 
 def megabytes(folder: Path) -> float:

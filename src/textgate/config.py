@@ -6,7 +6,15 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from textgate.config_problem import first_problem
 from textgate.errors import CannotTell
@@ -20,6 +28,24 @@ Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    if len(labels) < 2:
+        raise ValueError("at least 2 labels are needed")
+    if len(set(labels)) != len(labels):
+        raise ValueError("must differ from each other")
+    return labels
+
+
+def _commit(revision: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError(f"must be a commit's 40 hexadecimal digits, not {revision[:80]!r}")
+    return revision
+
+
+Labels = Annotated[tuple[Label, ...], AfterValidator(_labels)]
+Commit = Annotated[str, AfterValidator(_commit)]
 
 
 class WheelSource(Record):
@@ -36,7 +62,7 @@ class FileSource(Record):
     """A CSV or JSONL file, or a folder of them."""
 
     kind: Literal["file"]
-    path: str
+    path: Annotated[str, StringConstraints(min_length=1)]  # an empty one would be the working folder
     text: str = "text"
     label: str = "label"
     group: str | None = None
@@ -49,7 +75,7 @@ class HubSource(Record):
 
     kind: Literal["hub"]
     dataset: str
-    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    revision: Commit
     files: tuple[str, ...]
     text: str = "text"
     label: str = "label"
@@ -95,7 +121,7 @@ class DataConfig(Record):
 
     source: Source
     external: Source | None
-    labels: Annotated[tuple[Label, ...], Field(min_length=2)]
+    labels: Labels
     split: Split
     clean: Clean
     near_duplicate_similarity: Share
@@ -103,12 +129,6 @@ class DataConfig(Record):
     expectations: str
     sentences: str | None
     test_sha256: Sha256 | None
-
-    @model_validator(mode="after")
-    def _labels_differ(self) -> DataConfig:
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("labels must differ from each other")
-        return self
 
 
 class Tfidf(Record):
@@ -132,7 +152,7 @@ class HubWeights(Record):
 
     kind: Literal["hub"]
     model: str
-    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+    revision: Commit
     files: dict[str, Sha256]
 
 

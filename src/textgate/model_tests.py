@@ -1,7 +1,8 @@
 """What pytest finds when it runs model_tests/ on a bundle, into evidence: counts a group, reasons and latency.
 
 pytest runs in a process of its own, without the plugins and options of whoever calls, and leaves a JUnit file; that
-file is read back here. Nothing collected, a crash, a skip or a test that broke on its way is `unknown`, not a pass.
+file is read back here. Nothing collected, a crash, a skip or a test that broke on its way is `unknown`, not a pass. A
+skip whose reason starts with `not checked: ` says that these rows gave no means to test: it counts as no test at all.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from textgate import bundle, records
-from textgate.config import CONFIGS, Gates, load
+from textgate.config import CONFIGS, DataConfig, Gates, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Latency
-from textgate.files import read_text, sha256_file, write_text
+from textgate.files import read_text, sha256_bytes, sha256_file, write_text
 from textgate.records import BUILD, Outcome
 from textgate.verdicts import ModelTests, TestFailure, TestGroup
 
@@ -26,6 +27,7 @@ GROUPS = ("accuracy", "latency", "schema", "behaviour")  # a release is never ju
 GATES = CONFIGS / "gates.yaml"
 TIMEOUT_S = 1800  # a hung model must not hold a runner; sixty times what a transformer needs on two cores
 REASON_CHARACTERS = 300
+NOT_CHECKED = "not checked: "
 
 
 def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
@@ -41,7 +43,7 @@ def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
     if manifest.data_fingerprint != data.fingerprint:
         raise CannotTell(f'{model} was trained on other rows than those in {build / "data"}: run "make train" again')
     load(GATES, Gates)
-    gates_sha256 = sha256_file(GATES)
+    gates_sha256, tests_sha256 = sha256_file(GATES), hash_tests(tests)
     started = time.perf_counter()
     _pytest(tests, model, junit, build / "model-tests.log")
     seconds = time.perf_counter() - started
@@ -53,6 +55,7 @@ def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
     return ModelTests(
         bundle_digest=digest,
         gates_sha256=gates_sha256,
+        tests_sha256=tests_sha256,
         data_fingerprint=data.fingerprint,
         groups={name: groups.get(name, nothing) for name in dict.fromkeys((*expected, *groups))},
         failures=failures,
@@ -60,6 +63,18 @@ def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
         latency=_latency(properties),
         seconds=seconds,
     )
+
+
+def hash_tests(tests: Path) -> str:
+    """Return the SHA-256 over the Python files in a folder of model tests, and over the plain sentences that they use.
+
+    Raises CannotTell if configs/data.yaml, which names the sentences, cannot be read.
+    """
+    lines = [f"{sha256_file(path)}  {path.relative_to(tests).as_posix()}" for path in sorted(tests.rglob("*.py"))]
+    if named := load(CONFIGS / "data.yaml", DataConfig).sentences:
+        path = Path(named)
+        lines.append(f"{sha256_file(path) if path.is_file() else 'missing'}  sentences")
+    return sha256_bytes("\n".join(lines).encode())
 
 
 def _pytest(tests: Path, model: Path, junit: Path, log: Path) -> None:
@@ -99,17 +114,20 @@ def read_junit(junit: str) -> tuple[dict[str, TestGroup], tuple[TestFailure, ...
     except ET.ParseError as error:
         raise CannotTell(f'build/model-tests.xml is not XML ({error}): run "make model_tests" again') from error
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    properties: defaultdict[str, list[str]] = defaultdict(list)
+    for item in root.iter("property"):
+        properties[item.get("name", "")].append(item.get("value", ""))
     failures = []
     for case in root.iter("testcase"):
         parts = case.get("classname", "").split(".")
         group = next((part for part in parts if part.startswith("test_")), parts[-1]).removeprefix("test_")
         result, reason = _result(case)
+        if result == "skipped" and reason.startswith(f"skipped: {NOT_CHECKED}"):
+            properties["not_checked"].append(reason.removeprefix(f"skipped: {NOT_CHECKED}"))
+            continue
         counts[group][result] += 1
         if result != "passed":
             failures.append(TestFailure(test=f"{group}: {case.get('name', '')}", reason=reason))
-    properties: defaultdict[str, list[str]] = defaultdict(list)
-    for item in root.iter("property"):
-        properties[item.get("name", "")].append(item.get("value", ""))
     return {name: TestGroup(**_all_counts(count)) for name, count in counts.items()}, tuple(failures), properties
 
 

@@ -25,7 +25,8 @@ def log_training(choice: Choice, data: DataReport, report: TrainReport) -> None:
             return
         with mlflow.start_run(run_name=report.experiment):
             mlflow.set_tags({"bundle_digest": report.bundle_digest, "data_fingerprint": data.fingerprint})
-            mlflow.log_params(_flat({"train": choice.train.model_dump(), "model": choice.candidate.model.model_dump()}))
+            models = {name: experiment.model.model_dump() for name, experiment in choice.experiments.items()}
+            mlflow.log_params(_flat({"train": choice.train.model_dump(), "experiments": models}))  # it cuts long values
             for name, score in report.valid_macro_f1.items():
                 mlflow.log_metric(f"valid_macro_f1.{name}", score)
             mlflow.log_metrics({"train_seconds": report.seconds, "peak_memory_mb": report.peak_memory_mb})

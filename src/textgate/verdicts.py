@@ -35,6 +35,7 @@ class ModelTests(Evidence):
 
     bundle_digest: Sha256
     gates_sha256: Sha256
+    tests_sha256: Sha256  # the files in model_tests/ and the plain sentences
     data_fingerprint: Sha256
     groups: dict[str, TestGroup]
     failures: tuple[TestFailure, ...]
@@ -83,7 +84,8 @@ class Gate(Evidence):
     sentence: str
     bundle_digest: Sha256 | None
     data_fingerprint: Sha256 | None
-    commit: str | None
+    commit: str | None  # where the bundle was trained
+    judged_commit: str | None = None  # where it was judged: later, if nothing that trains had changed
     gates_sha256: Sha256
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()  # what was not judged, a sentence each

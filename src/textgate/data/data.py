@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections import Counter
@@ -146,7 +145,7 @@ def _jsonl(rows: Iterable[CleanRow]) -> bytes:
 
 
 def _locked(test: bytes, expected: str | None, config_file: Path) -> str:
-    actual = hashlib.sha256(test).hexdigest()
+    actual = sha256_bytes(test)
     if expected not in (None, actual):
         found = f"the test rows are not the locked ones: they have the sha256 {actual}, locked is {expected}"
         raise Refused(f"{found}: if that is meant, write this line into {config_file}: test_sha256: {actual}")

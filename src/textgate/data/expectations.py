@@ -26,7 +26,7 @@ RESULT_FORMAT = {
 }
 HEAD = "<head>"
 NO_SCRIPTS = (  # pages that show rows run none, whatever Great Expectations forgets to escape
-    '<meta http-equiv="Content-Security-Policy" content="script-src \'none\'; object-src \'none\'; frame-src \'none\'; '
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"script-src 'none'; object-src 'none'; frame-src 'none'; "
     "base-uri 'none'; form-action 'none'\">"
 )
 

@@ -6,11 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from textgate.config import DataConfig, FileSource, HubSource, Source, WheelSource
+from textgate.config import DataConfig, FileSource, Source, WheelSource
 from textgate.data.catalogues import read_catalogue
 from textgate.data.tables import RawRow, read_table, read_tables, row_files
-from textgate.downloads import fetch_wheel
-from textgate.errors import CannotTell
+from textgate.downloads import fetch_hub_file, fetch_wheel
 from textgate.files import sha256_file
 from textgate.records import Evidence, Sha256
 
@@ -37,23 +36,9 @@ def read_source(source: Source, labels: tuple[str, ...]) -> Material:
     if isinstance(source, FileSource):
         rows = read_tables(Path(source.path).expanduser(), source, labels)
         return Material(source.path, tuple(rows), own=True)
-    files = [_hub_file(source, name) for name in source.files]
+    files = [fetch_hub_file(source.dataset, name, source.revision, "dataset") for name in source.files]
     rows = [row for file in files for row in read_table(file, source, labels)]
     return Material(f"{source.dataset}@{source.revision[:12]}", tuple(rows), own=False)
-
-
-def _hub_file(source: HubSource, name: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(source.dataset, name, revision=source.revision, repo_type="dataset"))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise CannotTell(
-            f"{source.dataset}: {name} at {source.revision[:12]} cannot be fetched from the hub: {reason}: "
-            "check the names and the network, or fetch it elsewhere and use a source of kind file"
-        ) from error
 
 
 class SourceFiles(Evidence):

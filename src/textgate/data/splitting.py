@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +9,7 @@ from textgate.config import Split
 from textgate.data.cleaning import CleanRow
 from textgate.data.tables import SPLIT_NAMES
 from textgate.errors import CannotTell, Refused
+from textgate.files import sha256_bytes
 
 Splits = dict[str, list[CleanRow]]
 STEPS = 1000  # shares are kept to a tenth of a per cent of the groups
@@ -47,7 +47,7 @@ def split_rows(rows: Sequence[CleanRow], shares: Split, labels: Sequence[str], m
 
 def split_of(group: str, shares: Split) -> str:
     """Return a group's split. It depends on the group's name alone: more data moves no row from test to train."""
-    position = int(hashlib.sha256(group.encode()).hexdigest(), 16) % STEPS / STEPS
+    position = int(sha256_bytes(group.encode()), 16) % STEPS / STEPS
     if position < shares.test:
         return "test"
     return "valid" if position < shares.test + shares.valid else "train"

@@ -12,6 +12,7 @@ from typing import Any
 
 from textgate.config import FileSource, HubSource
 from textgate.errors import CannotTell
+from textgate.records import BUILD
 
 MAX_FILE_BYTES = 1024**3
 SUFFIXES = (".csv", ".jsonl")
@@ -43,9 +44,14 @@ def read_tables(path: Path, columns: Columns, labels: tuple[str, ...]) -> list[R
 
 
 def row_files(path: Path) -> list[Path]:
-    """Return the file itself, or the CSV and JSONL files under a folder in the order of their names."""
+    """Return the file itself, or the CSV and JSONL files under a folder in the order of their names.
+
+    Raises CannotTell for a folder that holds build/ too: what this run writes would be among its rows.
+    """
     if not path.is_dir():
         return [path]
+    if BUILD.resolve().is_relative_to(path.resolve()):
+        raise CannotTell(f"{path} also holds {BUILD}/, which textgate writes: name a folder with nothing but your rows")
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
 
 

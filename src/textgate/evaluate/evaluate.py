@@ -21,7 +21,7 @@ from textgate.evaluate.metrics import Marked, Predictions, score
 from textgate.evidence import Champion, Comparison, Comparisons, DataReport, Metrics, ModelScores
 from textgate.models.classifier import Bundle, Probabilities, open_bundle
 from textgate.prediction import ROUNDING
-from textgate.rows import Rows, read_split
+from textgate.rows import Rows, check_rows, read_split
 
 WINDOW = 1024  # rows scored at once: probabilities of a million rows and a thousand labels would not fit
 Role = Literal["candidate", "champion", "baseline"]
@@ -48,11 +48,12 @@ class Evaluation:
 def evaluate(build: Path) -> Evaluation:
     """Score the bundles under `build` on its test and external rows.
 
-    Raises CannotTell for missing or foreign input (no test rows, a model trained on other rows), Refused for an
-    altered bundle and for a model whose answers are not probabilities.
+    Raises CannotTell for missing or foreign input (no test rows, rows that data.json does not describe, a model trained
+    on other rows), Refused for an altered bundle and for a model whose answers are not probabilities.
     """
     start = time.perf_counter()
     data = records.read(build / "data" / "data.json", DataReport, "data")
+    check_rows(build / "data", data.fingerprint)
     champion = records.read(build / "champion.json", Champion, "choose")
     bundles = open_bundles(build, champion, data.fingerprint)
     test, external = (read_split(split, build / "data") for split in ("test", "external"))

@@ -16,6 +16,7 @@ from textgate.wording import change, figure, whole
 
 PRACTICAL_ROWS = 10_000_000  # nobody labels more
 NAME_CHARACTERS = 60
+AGAINST = " against production"  # ends the name of each check here
 
 
 def production(champion: Champion) -> str:
@@ -37,9 +38,7 @@ def champion_checks(
             checks.append(answer(by_name[name], limits.label_f1_margin, comparison.rows, champion, limits))
         else:
             reason = f'comparison.json does not compare {name}: run "make evaluate" again'
-            checks.append(
-                Check(name=f"{name} against production", outcome="unknown", found="", limit="", reason=reason)
-            )
+            checks.append(Check(name=f"{name}{AGAINST}", outcome="unknown", found="", limit="", reason=reason))
     return checks
 
 
@@ -47,7 +46,7 @@ def answer(delta: Delta, margin: float, rows: int, champion: Champion, limits: A
     """Ask in this order: not worse (low end above -margin), worse (high end below 0), else it cannot be told."""
     what, than = delta.name, production(champion)
     seen = f"{change(delta.delta)}, p {figure(delta.p_adjusted)}"
-    common: dict[str, Any] = {"name": f"{what} against production", "found": change(delta.delta)}
+    common: dict[str, Any] = {"name": f"{what}{AGAINST}", "found": change(delta.delta)}
     common["limit"] = f"not worse by {figure(margin)}"
     if delta.delta.low > -margin:
         return Check(outcome="passed", reason=f"{what} is not worse than {than} by {figure(margin)}; {seen}", **common)

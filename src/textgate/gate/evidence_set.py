@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from textgate import bundle, records
+from textgate import bundle, model_tests, records
 from textgate.bundle import Manifest
 from textgate.errors import Refused, TextgateError
 from textgate.evidence import Champion, Comparisons, DataReport, Metrics, TrainReport
+from textgate.files import sha256_file
 from textgate.records import Evidence
+from textgate.rows import check_rows
 from textgate.verdicts import ModelTests, Scan
 
 # field -> file, type, stage that writes it
@@ -58,19 +60,37 @@ class EvidenceSet:
     comparison: Comparisons | Absent
     model_tests: ModelTests | Absent
     scan: Scan | Absent
+    tests_sha256: str | None  # of the model tests as they are now; None if that cannot be told
 
 
-def collect(build: Path) -> EvidenceSet:
-    """Read the evidence under `build` and verify build/model. Never raises for what it finds there."""
+def collect(build: Path, tests: Path) -> EvidenceSet:
+    """Read the evidence under `build`, and verify its rows and build/model. Never raises for what it finds there.
+
+    `tests` is the folder of the model tests.
+    """
     pieces: dict[str, Any] = {}
     for name, (file, kind, stage) in FILES.items():
         try:
             pieces[name] = records.read(build / file, kind, stage)
+            if isinstance(pieces[name], DataReport):
+                check_rows(build / "data", pieces[name].fingerprint)
         except TextgateError as error:
             pieces[name] = Absent(str(error))
         except OSError as error:
             pieces[name] = Absent(f'{build / file}: {error.strerror}: run "make {stage}" again')
-    return EvidenceSet(bundle=_seal(build / "model"), **pieces)
+    return EvidenceSet(bundle=_seal(build / "model"), tests_sha256=_hash(tests), **pieces)
+
+
+def hash_limits(path: Path) -> str:
+    """Return the SHA-256 of configs/gates.yaml; that of no file is all zeros."""
+    return sha256_file(path) if path.is_file() else "0" * 64
+
+
+def _hash(tests: Path) -> str | None:
+    try:
+        return model_tests.hash_tests(tests)
+    except (TextgateError, OSError):
+        return None
 
 
 def _seal(path: Path) -> Sealed | Absent:
@@ -95,6 +115,7 @@ def current(evidence: EvidenceSet, gates_sha256: str) -> EvidenceSet:
         "bundle_digest": sealed.digest if isinstance(sealed, Sealed) else None,
         "data_fingerprint": data.fingerprint if isinstance(data, DataReport) else None,
         "gates_sha256": gates_sha256,
+        "tests_sha256": evidence.tests_sha256,
     }
     kept: dict[str, Any] = {name: _matched(name, getattr(evidence, name), wanted) for name in FILES if name != "data"}
     same = replace(evidence, **{**kept, "data": data})
@@ -105,6 +126,7 @@ def _matched(name: str, piece: Evidence | Absent, wanted: dict[str, str | None])
     """Return the piece if what it says it was made from is what there is."""
     file, _, stage = FILES[name]
     words = {"bundle_digest": "bundle", "data_fingerprint": "data", "gates_sha256": "configs/gates.yaml"}
+    words |= {"tests_sha256": "state of model_tests/ and the plain sentences"}
     for key, there in wanted.items():
         if not hasattr(piece, key):
             continue

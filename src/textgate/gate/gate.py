@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from textgate.config import Gates
 from textgate.evidence import Comparisons, DataReport
-from textgate.gate.against_champion import champion_checks, production
+from textgate.gate.against_champion import AGAINST, champion_checks, production
 from textgate.gate.evidence_set import Absent, EvidenceSet, Sealed, current
 from textgate.gate.limits import external_rows, limit_checks, unknown
 from textgate.model_tests import GROUPS, group_outcome
@@ -21,7 +21,6 @@ from textgate.wording import listing
 HEADLINE_END = "; "
 SENTENCE_CHARACTERS = 240
 SHOWN = 3  # names in the sentence
-AGAINST = " against production"
 
 
 def judge(evidence: EvidenceSet, gates: Gates, gates_sha256: str) -> Gate:
@@ -144,7 +143,7 @@ def _scan(scan: Scan | Absent) -> Check:
 
 def _production(usable: EvidenceSet, gates: Gates) -> list[Check]:
     """Return the checks against the production model; that there is none yet is an answer too, and is stated."""
-    name = "against production"
+    name = AGAINST.strip()
     if isinstance(usable.champion, Absent):
         return [unknown(name, usable.champion)]
     if isinstance(usable.comparison, Absent):

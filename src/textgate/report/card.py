@@ -100,7 +100,8 @@ def with_block(text: str, words: CardWords, origin: Origin, path: Path) -> str:
 
 def front_matter(words: CardWords, origin: Origin, config: DataConfig) -> dict[str, Any]:
     """Return the hub's metadata; its model-index holds the figures with their intervals."""
-    parts = [experiment.model.kind for experiment in origin.manifest.parts]
+    models = (experiment.get("model") for experiment in origin.manifest.parts)
+    parts = [model.get("kind") for model in models if isinstance(model, dict)]
     tags = ["text-classification", "textgate", *dict.fromkeys([origin.manifest.kind, *parts])]
     front: dict[str, Any] = {"license": words.licence, "pipeline_tag": "text-classification", "tags": tags}
     if config.source.kind == "hub":

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from textgate.evidence import Comparison, Comparisons, Delta, Metrics, ModelScores
+from textgate.gate.against_champion import AGAINST
 from textgate.report.document import Bullets, Line, Piece, Strong, Table
 from textgate.report.markdown import visible
 from textgate.verdicts import Check, Gate
 from textgate.wording import change, figure, ratio
 
-AGAINST = " against production"
 WORST_FIRST = ("refused", "unknown", "passed")
 WORDS: dict[str, Piece] = {"passed": "passed", "refused": Strong("refused"), "unknown": Strong("cannot tell")}
 MANY = 30  # rows beyond which labels come last and the worst of them first: rows are dropped from the bottom

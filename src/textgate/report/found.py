@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from textgate.errors import CannotTell
+from textgate import bundle
+from textgate.config import CONFIGS
+from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import Champion, Comparisons, DataReport, Metrics, TrainReport
 from textgate.gate import evidence_set
 from textgate.records import Evidence, read
@@ -48,8 +50,11 @@ MAKE = ("choose", "data", "train", "evaluate")  # what judges leaves evidence of
 OPTIONAL = ("champion", "stages")  # comparison.json states whether there is a champion; times are a courtesy
 
 
-def find(build: Path) -> Found:
-    """Read all evidence under `build`. Never raises for evidence: what cannot be shown becomes a problem."""
+def find(build: Path, limits: Path = CONFIGS / "gates.yaml") -> Found:
+    """Read all evidence under `build`. Never raises for evidence: what cannot be shown becomes a problem.
+
+    A verdict is shown only if it is about the bundle and the file of limits that are there now.
+    """
     pieces: dict[str, Any] = {}
     problems = []
     for name, (file, kind, stage) in FILES.items():
@@ -60,7 +65,24 @@ def find(build: Path) -> Found:
             problems.append(Problem(stage, str(error)))
         except OSError as error:
             problems.append(Problem(stage, f"{build / file}: {error.strerror}"))
+    gate = pieces.get("gate")
+    if gate is not None and (sentence := _old_verdict(gate, build / "model", limits)):
+        pieces["gate"] = None
+        problems.append(Problem("gate", sentence))
     return without_foreign(without_stale(Found(**pieces, problems=tuple(problems))))
+
+
+def _old_verdict(gate: Gate, model: Path, limits: Path) -> str | None:
+    """Return why a verdict does not hold for what is there now. One about no bundle passed nothing and is shown."""
+    if gate.gates_sha256 != evidence_set.hash_limits(limits):
+        return f"gate.json was judged by another {limits}: run make gate again"
+    if gate.bundle_digest is None and gate.outcome != "passed":
+        return None
+    try:
+        same = bundle.digest(model) == gate.bundle_digest
+    except (TextgateError, OSError) as error:
+        return f"gate.json cannot be matched with a bundle ({error}): run make gate again"
+    return None if same else "gate.json is about another bundle than the one there now: run make gate again"
 
 
 def without_stale(found: Found) -> Found:

