@@ -110,6 +110,7 @@ class BusyThenUnknown(BaseHTTPRequestHandler):
     answers = iter((429, 429, 404, 404))
 
     def do_HEAD(self) -> None:
+        """Answer the next request."""
         self.send_response(next(self.answers))
         self.send_header("X-Error-Code", "RepoNotFound")
         self.send_header("Retry-After", "0")

@@ -119,8 +119,22 @@ def test_finetune__takes_any_number_of_rows(tiny_base, tmp_path, count):
 
 def test_choose_device__auto_takes_a_gpu_where_there_is_one():
     assert choose_device("cpu") == "cpu"
-    assert choose_device("cuda") == "cuda"
     assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_choose_device__cuda_without_a_gpu_is_said():
+    code = "from textgate.errors import run; from textgate.train.finetune import choose_device; import sys;"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code} sys.exit(run(lambda: print(choose_device('cuda'))))"],
+        env=os.environ | {"PYTHONPATH": "src", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        2,
+        "cannot tell: configs/train.yaml: device: cuda: torch finds no GPU here: set auto, or mend the driver\n",
+    )
 
 
 def test_precision__is_one_that_training_can_use():

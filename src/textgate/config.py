@@ -6,24 +6,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    FiniteFloat,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from textgate.config_problem import first_problem
 from textgate.errors import CannotTell
-from textgate.records import Count, Record, Sha256, Share
+from textgate.records import Above0, Commit, Count, Positive, Record, Sha256, Share
 from textgate.yaml_file import read_yaml
 
 CONFIGS = Path("configs")
-Positive = Annotated[int, Field(ge=1)]
-Above0 = Annotated[FiniteFloat, Field(gt=0)]
 Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.]+$")]
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -38,14 +28,7 @@ def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
     return labels
 
 
-def _commit(revision: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise ValueError(f"must be a commit's 40 hexadecimal digits, not {revision[:80]!r}")
-    return revision
-
-
 Labels = Annotated[tuple[Label, ...], AfterValidator(_labels)]
-Commit = Annotated[str, AfterValidator(_commit)]
 
 
 class WheelSource(Record):

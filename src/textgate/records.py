@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, ValidationError
 
 from textgate.errors import CannotTell
 from textgate.files import read_text, write_text
@@ -16,6 +17,17 @@ EXIT_CODES: dict[Outcome, int] = {"passed": 0, "refused": 1, "unknown": 2}
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Above0 = Annotated[FiniteFloat, Field(gt=0)]
+
+
+def _is_commit(revision: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ValueError(f"must be a commit's 40 hexadecimal digits, not {revision[:80]!r}")
+    return revision
+
+
+Commit = Annotated[str, AfterValidator(_is_commit)]
 
 
 class Record(BaseModel):

@@ -126,7 +126,7 @@ def _implementation(number: int, one: Expectation, suite_file: Path) -> Any:
 
 
 def _write_docs(context: Any, folder: Path) -> None:
-    """Write the results as HTML. Great Expectations puts values of broken rows in as they are, so they go in escaped."""
+    """Write the results as HTML. Great Expectations puts what it found in as it is, so it goes in escaped."""
     results = context.validation_results_store
     for key in results.list_keys():
         shown = results.get(key)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from textgate.config import Above0, Tfidf
+from textgate.config import Tfidf
 from textgate.files import read_text, write_text
 from textgate.models.calibration import fit_temperature, softmax
 from textgate.models.classifier import Probabilities
-from textgate.records import Count, Record
+from textgate.records import Above0, Count, Record
 
 WINDOW = 4096  # texts scored at once, so that memory does not grow with their number
 

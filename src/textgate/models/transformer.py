@@ -14,11 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from textgate.config import Above0, Positive
 from textgate.files import read_text, write_text
 from textgate.models.calibration import softmax
 from textgate.models.classifier import Probabilities
-from textgate.records import Record
+from textgate.records import Above0, Positive, Record
 
 CHARACTERS_PER_TOKEN = 64  # no piece of a usual vocabulary is longer, so text behind this cannot matter
 
