@@ -31,7 +31,7 @@ def test_choose__takes_what_train_yaml_says_and_the_parts_of_an_ensemble(configs
     found = choose(None, configs)
     assert found.train.experiment == "003_ensemble"
     assert set(found.experiments) == {"001_baseline", "002_transformer", "003_ensemble"}
-    assert found.candidate.model.kind == "ensemble"
+    assert found.experiments[found.train.experiment].model.kind == "ensemble"
 
 
 def test_choose__another_experiment_changes_nothing_else(configs):

@@ -15,7 +15,7 @@ ACTED_ON = re.compile(
     r"(?i)@\w|#\d|\bgh-\d|(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])|https?:|ftp:|www\.|:[a-z0-9_+-]+:|\$|\w@\w"
 )
 HIDDEN = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2067\ufe00-\ufeff\ud800-\udfff]"
+    "[\u0000-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2067\ufe00-\ufe0f\ufeff\ud800-\udfff]"
 )
 PIECES = [
     "@torvalds",

@@ -18,11 +18,6 @@ class Choice(Evidence):
     train: TrainConfig
     experiments: dict[str, Experiment]  # the chosen one, its parts and the baseline
 
-    @property
-    def candidate(self) -> Experiment:
-        """Return the chosen experiment."""
-        return self.experiments[self.train.experiment]
-
 
 def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
     """Resolve configs/train.yaml, with another experiment if one is named. Raises CannotTell for an unknown name."""
