@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -29,8 +30,9 @@ from textgate.evidence import (
     SliceScore,
     TrainReport,
 )
+from textgate.github.hand_over import hand_over
 from textgate.records import Outcome
-from textgate.report.found import FILES, Found
+from textgate.report.found import FILES, STAGE_FILES, Found
 from textgate.verdicts import (
     Check,
     Gate,
@@ -215,7 +217,7 @@ def gate(ours: ModelScores, against: Comparison | None, outcome: Outcome = "pass
     sentence = {
         "passed": "textgate passed this model: every check holds",
         "refused": f"textgate refused this model: F1 {test.labels[0].label} got worse",
-        "unknown": "textgate cannot judge this model: the scan has not run",
+        "unknown": "textgate could not judge this model: the scan has not run",
     }[outcome]
     return Gate(
         outcome=outcome,
@@ -382,3 +384,13 @@ def write_all(found: Found, build: Path) -> None:
         piece = getattr(found, name)
         if piece is not None:
             records.write(build / file, piece)
+    for time in found.stages.stages if found.stages else ():
+        records.write(build / STAGE_FILES[time.stage][0], time)
+
+
+def handed_on(found: Found) -> dict[str, bytes]:
+    """Return evidence as a run hands it on."""
+    with tempfile.TemporaryDirectory() as folder:
+        build, to = Path(folder) / "build", Path(folder) / "evidence"
+        write_all(found, build)
+        return {name: (to / name).read_bytes() for name in hand_over(build, to)}

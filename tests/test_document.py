@@ -1,5 +1,6 @@
 """Blocks into Markdown: escaped once, and never longer than a comment may be."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from textgate.report.document import (
     Heading,
     Paragraph,
     Picture,
+    RunLink,
     Section,
     Strong,
     Table,
@@ -84,3 +86,36 @@ def test_to_markdown__never_exceeds_its_limit(sizes, limit):
 
 def test_to_markdown__an_empty_strong_is_no_rule():
     assert to_markdown((Paragraph((Strong(""), "x")),)).strip() == "x"
+
+
+def test_run_link__leads_to_a_run_and_nowhere_else():
+    link = RunLink(("Commit", Code("a|b")), "https://github.example.com:8443", "octo/my.gate", 12)
+    assert (
+        to_markdown([link]) == "Commit `a¦b` [run 12](https://github.example.com:8443/octo/my.gate/actions/runs/12)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("server", "repo", "run"),
+    [
+        ("http://github.com", "octo/gate", 1),
+        ("javascript:alert(1)//", "octo/gate", 1),
+        ("https://github.com/evil", "octo/gate", 1),
+        ("https://octo@github.com", "octo/gate", 1),
+        ("https://github.com?", "octo/gate", 1),
+        ("https://github.com", "octo/gate/pull", 1),
+        ("https://github.com", "../gate", 1),
+        ("https://github.com", "octo/..", 1),
+        ("https://github.com", "octo", 1),
+        ("https://github.com", "octo/gate)[x](http:", 1),
+        ("https://github.com", "octo/ga te", 1),
+        ("https://github.com", "octo/gate", 0),
+        ("https://github.com", "octo/gate", -1),
+        ("https://github.com", "octo/gate", "1/../../settings"),
+        ("https://github.com", "octo/gate", "1)"),
+        ("https://github.com", "octo/gate", "1\n"),
+    ],
+)
+def test_run_link__any_other_address_is_a_defect(server, repo, run):
+    with pytest.raises(ValueError, match="no address of a run"):
+        RunLink("see", server, repo, run)

@@ -1,13 +1,14 @@
 """Evidence that is missing, broken, stale or foreign becomes a sentence, never a figure and never a crash."""
 
+import time
 from dataclasses import replace
 
 import pytest
-from tests.evidence_examples import BUNDLE, example, scan, sha, stages, write_all
+from tests.evidence_examples import BUNDLE, example, handed_on, scan, sha, stages, write_all
 
 from textgate.bundle import digest
 from textgate.files import sha256_file
-from textgate.report.found import FILES, Found, find, without_foreign, without_stale
+from textgate.report.found import FILES, Found, find, flat, from_files, without_foreign, without_stale
 
 
 def judged(build, outcome="passed"):
@@ -22,8 +23,9 @@ def judged(build, outcome="passed"):
         for made_up, true in there.items():
             text = text.replace(made_up, true)
         pieces[name] = kind.model_validate_json(text)
-    write_all(Found(**pieces), build)
-    return Found(**pieces)
+    found = Found(**pieces, stages=example(outcome=outcome).stages)
+    write_all(found, build)
+    return found
 
 
 def find_judged(build):
@@ -105,6 +107,65 @@ def test_find__turns_broken_files_into_problems(tmp_path, name, content):
     found = find(tmp_path)
     assert getattr(found, name) is None
     assert any(file in problem.sentence for problem in found.problems)
+    handed = from_files({**handed_on(example()), flat(file): content})
+    assert getattr(handed, name) is None
+    assert any(flat(file) in problem.sentence for problem in handed.problems)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"stage": "scan"}', b'{"stage": "gate", "seconds": "1"}'])
+def test_find__a_broken_word_on_a_stage_is_a_problem_and_the_other_stages_are_shown(tmp_path, content):
+    write_all(example(), tmp_path)
+    (tmp_path / "stages" / "scan.json").write_bytes(content)
+    for found in (find(tmp_path), from_files({**handed_on(example()), "stages-scan.json": content})):
+        assert found.stages is not None
+        assert [stage.stage for stage in found.stages.stages] == ["data", "train", "evaluate", "model_tests", "gate"]
+        assert [problem.stage for problem in found.problems if "scan.json" in problem.sentence] == ["scan"]
+
+
+def test_find__a_word_on_a_stage_counts_under_its_own_name_alone(tmp_path):
+    write_all(example(), tmp_path)
+    (tmp_path / "stages" / "scan.json").write_bytes((tmp_path / "stages" / "gate.json").read_bytes())
+    found = find(tmp_path)
+    assert found.stages is not None
+    assert "scan" not in [stage.stage for stage in found.stages.stages]
+    assert "stages-scan.json is about another stage" in [problem.sentence for problem in found.problems]
+
+
+def test_from_files__reads_what_a_run_handed_on():
+    assert from_files(handed_on(example())) == replace(example(), champion=None)  # that names a folder
+
+
+def test_from_files__names_each_piece_that_is_missing():
+    found = from_files({})
+    assert found == Found(problems=found.problems)
+    assert [problem.sentence for problem in found.problems] == [
+        "data.json is missing: the stage data left none",
+        "train.json is missing: the stage train left none",
+        "metrics.json is missing: the stage evaluate left none",
+        "comparison.json is missing: the stage evaluate left none",
+        "model-tests.json is missing: the stage model_tests left none",
+        "scan.json is missing: the stage scan left none",
+        "gate.json is missing: the stage gate left none",
+    ]
+
+
+def test_from_files__sets_foreign_and_stale_pieces_aside():
+    other = scan().model_copy(update={"bundle_digest": sha("other")})
+    files = handed_on(replace(example(), scan=other, stages=stages(evaluate="refused")))
+    found = from_files(files)
+    assert found.scan is None
+    assert found.metrics is None
+    assert {problem.stage for problem in found.problems} == {"scan", "evaluate"}
+
+
+def test_from_files__eight_megabytes_of_nonsense_take_seconds():
+    started = time.monotonic()
+    wide = b"{" + b",".join(b'"%d": 1' % number for number in range(700_000)) + b"}"
+    deep = b"[" * 8_000_000
+    found = from_files({"gate.json": wide, "scan.json": deep, "train.json": b'{"a": "' + b"x" * 8_000_000 + b'"}'})
+    assert found == Found(problems=found.problems)
+    assert all(len(problem.sentence) < 1000 for problem in found.problems)
+    assert time.monotonic() - started < 20
 
 
 def test_find__a_folder_in_the_place_of_a_file_is_a_problem(tmp_path):

@@ -108,7 +108,8 @@ def read(folder: Path, name: str) -> dict:
 
 
 def outcomes(folder: Path) -> dict[str, str]:
-    return {stage["stage"]: stage["outcome"] for stage in read(folder, "stages.json")["stages"]}
+    stages = (json.loads(path.read_text(encoding="utf-8")) for path in (folder / "build/stages").glob("*.json"))
+    return {stage["stage"]: stage["outcome"] for stage in stages}
 
 
 def test_pull_request__goes_from_a_csv_file_to_a_verdict(project: Path) -> None:
@@ -230,3 +231,47 @@ def wait_for_dvc(project: Path) -> None:
     while '"write": {"' not in (note.read_text() if (note := project / ".dvc/tmp/rwlock").is_file() else ""):
         assert time.monotonic() < deadline, "DVC did not start"
         time.sleep(0.01)
+
+
+def one_stage(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "scripts/pr.py", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_one_stage__ends_as_the_stage_does_and_leaves_its_reason(project: Path) -> None:
+    scan = (project / "build/scan.json").read_bytes()
+    (project / "build/scan.json").unlink()
+    done = one_stage(project, "--stage=gate")
+    assert done.returncode == 2, done.stdout + done.stderr
+    (project / "build/scan.json").write_bytes(scan)
+    assert one_stage(project, "--stage=gate").returncode == 0
+    assert read(project, "stages/gate.json")["outcome"] == "passed"
+    done = one_stage(project, "--stage=choose", "--champion=")
+    assert done.returncode == 2
+    assert "the champion's name is empty" in read(project, "stages/choose.json")["reason"]
+
+
+def test_one_stage__a_killed_one_leaves_no_word_of_an_earlier_run(project: Path) -> None:
+    record = project / "build/stages/scan.json"
+    assert record.is_file()
+    process = subprocess.Popen([sys.executable, "scripts/pr.py", "--stage=scan"], cwd=project, start_new_session=True)
+    for _ in range(200):
+        if not record.exists():
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not record.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--stage=nonsense",), "there is no stage 'nonsense' (known: choose, data, train"),
+        (("--stage=gate", "--champion=none"), "only the stage choose takes an experiment or a champion"),
+    ],
+)
+def test_one_stage__says_what_it_cannot_run(project: Path, options: tuple[str, ...], message: str) -> None:
+    done = one_stage(project, *options)
+    assert done.returncode == 2
+    assert message in done.stderr

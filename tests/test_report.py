@@ -19,7 +19,7 @@ from textgate.report.document import MAX_CHARACTERS, to_markdown
 from textgate.report.found import FILES, Found, Problem
 from textgate.report.page import to_html
 from textgate.report.report import beside_baseline, compose
-from textgate.verdicts import Check
+from textgate.verdicts import Check, Stages
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -263,7 +263,8 @@ def field_names(schema: dict) -> set[str]:
     return {name for definition in definitions for name in definition.get("properties", {})}
 
 
-FIELD_NAMES = {name for _, kind, _ in FILES.values() for name in field_names(kind.model_json_schema())}
+KINDS = (Stages, *(kind for _, kind, _ in FILES.values()))
+FIELD_NAMES = {name for kind in KINDS for name in field_names(kind.model_json_schema())}
 ALLOWED = {
     f"{kind}_{side}"
     for kind in ("paragraph", "heading", "bullet_list", "list_item", "table", "thead", "tbody", "tr", "th", "td")

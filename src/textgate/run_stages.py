@@ -1,9 +1,10 @@
-"""Runs the stages one after the other and keeps time, outcome and reason of each."""
+"""Runs the stages, all of them or one, and keeps time, outcome and reason of each: build/stages/NAME.json."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,14 +22,14 @@ from textgate import records
 from textgate.errors import CannotTell
 from textgate.pipeline import STAGES, Stage
 from textgate.records import BUILD
-from textgate.verdicts import StageOutcome, Stages, StageTime
+from textgate.verdicts import StageOutcome, StageTime
 
 INTERRUPTED = 130
 DVC_LOCK = Path(".dvc", "tmp", "rwlock")
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "scripts"
-SUMMARY = BUILD / "stages.json"
+RECORDS = BUILD / "stages"
 # Left over from an earlier run, these would speak for a model that they never saw.
-VERDICTS = ("model-tests.json", "model-tests.xml", "scan.json", "gate.json", "report.md", "report.html", "stages.json")
+VERDICTS = ("model-tests.json", "model-tests.xml", "scan.json", "gate.json", "report.md", "report.html")
 CODES = {"passed": 0, "unchanged": 0, "refused": 1, "unknown": 2, "not run": 2}
 DVC_NOISE = ("Running stage", "> ", "Updating lock", "Generating lock", "Use `dvc", "To track", "Data and pipelines")
 SKIPPED = ("didn't change, skipping", "is cached - skipping run")  # what DVC says
@@ -48,20 +49,35 @@ def pull_request(choice: Sequence[str]) -> int:
     """
     for name in VERDICTS:
         (BUILD / name).unlink(missing_ok=True)
+    shutil.rmtree(RECORDS, ignore_errors=True)
     _forget_killed_runs()
     times: list[StageTime] = []
     for stage in STAGES:
         makes_model_broke = any(CODES[time.outcome] for time in times if _makes(time.stage))
         if makes_model_broke and stage.name not in ("gate", "report"):
-            times.append(StageTime(stage=stage.name, seconds=0.0, outcome="not run"))
+            times.append(_record(StageTime(stage=stage.name, seconds=0.0, outcome="not run")))
             continue
         print(f"\n=== {stage.name}", flush=True)
-        options = {"choose": choice, "report": ["--print"]}
-        times.append(_timed(stage, options.get(stage.name, [])))
-        records.write(SUMMARY, Stages(stages=tuple(times)))
+        times.append(_timed(stage, choice if stage.name == "choose" else ()))
     _print_summary(times)
     judging = ("model_tests", "scan")  # the gate has weighed what these say
     return next((code for time in times if time.stage not in judging if (code := CODES[time.outcome])), 0)
+
+
+def one_stage(name: str, choice: Sequence[str]) -> int:
+    """Run one stage, as a step of CI does, and return its exit code. Raises CannotTell for an unknown name."""
+    stage = next((stage for stage in STAGES if stage.name == name), None)
+    if stage is None:
+        raise CannotTell(f"there is no stage {name!r} (known: {', '.join(stage.name for stage in STAGES)})")
+    if choice and name != "choose":
+        raise CannotTell(f"{', '.join(choice)}: only the stage choose takes an experiment or a champion")
+    _forget_killed_runs()
+    return CODES[_timed(stage, choice).outcome]
+
+
+def _record(time: StageTime) -> StageTime:
+    records.write(RECORDS / f"{time.stage}.json", time)
+    return time
 
 
 def _forget_killed_runs() -> None:
@@ -86,15 +102,18 @@ def _makes(name: str) -> bool:
     return name == "choose" or next(stage for stage in STAGES if stage.name == name).cached
 
 
-def _timed(stage: Stage, options: Sequence[str]) -> StageTime:
+def _timed(stage: Stage, choice: Sequence[str]) -> StageTime:
+    (RECORDS / f"{stage.name}.json").unlink(missing_ok=True)  # a killed stage leaves none, and not that of before
     started = time.monotonic()
-    finished = _run(stage, options)
+    finished = _run(stage, ["--print"] if stage.name == "report" else choice)
     words: dict[int, StageOutcome] = {0: "unchanged" if finished.unchanged else "passed", 1: "refused"}
-    return StageTime(
-        stage=stage.name,
-        seconds=round(time.monotonic() - started, 2),
-        outcome=words.get(finished.code, "unknown"),
-        reason=finished.reason,
+    return _record(
+        StageTime(
+            stage=stage.name,
+            seconds=round(time.monotonic() - started, 2),
+            outcome=words.get(finished.code, "unknown"),
+            reason=finished.reason,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""What the judging stages found: the types of model-tests.json, scan.json, gate.json and stages.json."""
+"""What the judging stages found: the types of model-tests.json, scan.json, gate.json and stages/NAME.json."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ class Gate(Evidence):
     notes: tuple[str, ...] = ()  # what was not judged, a sentence each
 
 
-class StageTime(Record):
-    """One row of the summary table."""
+class StageTime(Evidence):
+    """build/stages/NAME.json: how one stage went, and how long it took."""
 
     stage: str
     seconds: FiniteFloat
@@ -100,7 +100,7 @@ class StageTime(Record):
     reason: str | None = None
 
 
-class Stages(Evidence):
-    """build/stages.json: what ran, how long it took."""
+class Stages(Record):
+    """Every stage that left word of how it went, in the order of the pipeline."""
 
     stages: tuple[StageTime, ...]

@@ -5,6 +5,7 @@ Nothing here is Markdown until `to_markdown` writes it, so every text, whoever w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,10 @@ from textgate.wording import whole
 MAX_CHARACTERS = 60_000  # GitHub refuses a comment over 65,536; the tool that posts it adds a watermark of its own
 MOST_LINES = 60  # rows of one table or list: more push everything else out of a comment
 MORE = 24  # characters that "… and N more" may need
+
+RUN_ADDRESS = re.compile(
+    r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9][A-Za-z0-9-]*/(?!\.{1,2}/)[A-Za-z0-9_.-]+/actions/runs/[1-9][0-9]*"
+)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,29 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class RunLink:
+    """A paragraph that ends in the one kind of link there is: to a run of a repository's workflows.
+
+    Raises ValueError for anything else. `server` is like https://github.com, `repo` like owner/name.
+    """
+
+    line: Line
+    server: str
+    repo: str
+    run: int
+
+    def __post_init__(self) -> None:
+        """Check the address: what stands in it is not escaped."""
+        if not RUN_ADDRESS.fullmatch(self.address):
+            raise ValueError(f"no address of a run: {self.address[:200]!r}")
+
+    @property
+    def address(self) -> str:
+        """Return where the link leads."""
+        return f"{self.server}/{self.repo}/actions/runs/{self.run}"
+
+
+@dataclass(frozen=True)
 class Section:
     """A part that a comment folds away."""
 
@@ -94,7 +122,7 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-Block = Heading | Paragraph | Bullets | Table | Chart | Picture | Section
+Block = Heading | Paragraph | Bullets | Table | Chart | Picture | RunLink | Section
 
 
 @dataclass(frozen=True)
@@ -150,8 +178,9 @@ def _parts(block: Block, folded: bool) -> list[_Part]:
     match block:
         case Heading():
             return [_Part(f"{'#' * block.level} {line_to_markdown(block.line)}\n")]
-        case Paragraph():
-            return [_Part(f"{line_to_markdown(block.line)}\n")]
+        case Paragraph() | RunLink():
+            link = f" [run {block.run}]({block.address})" if isinstance(block, RunLink) else ""
+            return [_Part(f"{line_to_markdown(block.line)}{link}\n")]
         case Bullets():
             lines = tuple(f"- {line_to_markdown(line)}\n" for line in block.lines)
             return [_Part("", lines, block.most)] if lines else []

@@ -21,7 +21,12 @@ NAMED = 8  # figures named in one sentence
 
 def compose(found: Found) -> tuple[Block, ...]:
     """Return the whole report as blocks, whatever evidence there is."""
-    blocks: list[Block] = [Heading(_sentence(found)), *_stopped_stages(found), *_overall(found)]
+    return Heading(sentence(found)), *_stopped_stages(found), *body(found)
+
+
+def body(found: Found) -> tuple[Block, ...]:
+    """Return the report without its first line and the stages that stopped."""
+    blocks: list[Block] = [*_overall(found)]
     if found.gate is not None:
         blocks += [checks_table(found.gate, found.metrics, found.comparison), reasons(found.gate)]
     against = reference(found.comparison)
@@ -35,21 +40,23 @@ def compose(found: Found) -> tuple[Block, ...]:
     return (*blocks, *sections(found), Paragraph(_footer(found)))
 
 
-def _sentence(found: Found) -> str:
+def sentence(found: Found) -> str:
+    """Return the verdict in one line."""
     if found.gate is not None:
         return visible(found.gate.sentence, 400)
-    stages = [stage.stage for stage in _stopped(found)] + [problem.stage for problem in found.problems]
+    stages = [stage.stage for stage in stopped(found)] + [problem.stage for problem in found.problems]
     return f"No verdict: the stage {visible((stages or ['gate'])[0], 40)} did not finish"
 
 
-def _stopped(found: Found) -> list[StageTime]:
+def stopped(found: Found) -> list[StageTime]:
+    """Return the stages that the table does not explain and that did not pass, as their own records say."""
     stages = found.stages.stages if found.stages else ()
-    stopped = [stage for stage in stages if stage.outcome in ("refused", "unknown") and stage.stage != "gate"]
-    return [stage for stage in stopped if stage.reason or stage.stage not in JUDGING]
+    broken = [stage for stage in stages if stage.outcome in ("refused", "unknown") and stage.stage != "gate"]
+    return [stage for stage in broken if stage.reason or stage.stage not in JUDGING]
 
 
 def _stopped_stages(found: Found) -> list[Block]:
-    stages = _stopped(found)
+    stages = stopped(found)
     words = tuple(
         (WORDS[stage.outcome], f"{visible(stage.stage, 40)}: {visible(stage.reason or 'it gave no reason', 300)}")
         for stage in stages
