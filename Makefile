@@ -3,12 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+SCHEMA := $(VENV)/bin/check-jsonschema --builtin-schema vendor
 # Passed on only if given: an empty value, such as a variable that was never set, is an error and not a default.
 CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") \
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test check workflows choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,10 +20,16 @@ pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and
 test: $(VENV)/dev-ready .venv-scan/ready ## run the unit and integration tests
 	$(PY) -m pytest
 
-check: $(VENV)/dev-ready ## lint and type-check
+check: $(VENV)/dev-ready ## lint and type-check, workflows included
 	$(PY) -m ruff format --check src scripts tests model_tests benchmarks
 	$(PY) -m ruff check src scripts tests model_tests benchmarks
 	$(PY) -m mypy
+	$(VENV)/bin/actionlint
+	$(VENV)/bin/zizmor --offline --persona=pedantic --strict-collection --quiet .
+	$(SCHEMA).github-workflows .github/workflows/*.yml
+	$(SCHEMA).github-actions .github/actions/*/action.yml
+	$(SCHEMA).dependabot .github/dependabot.yml
+	$(SCHEMA).github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 choose: $(VENV)/ready ## write down experiment, champion and row files [EXPERIMENT=, CHAMPION=]
 	@$(PY) scripts/choose.py $(CHOICE)
@@ -44,6 +51,9 @@ model_tests gate report card: $(VENV)/ready
 scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 	@$(PY) scripts/scan.py
 
+workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
+	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)")
+
 bench: $(VENV)/dev-ready ## measure against named peers
 	$(PY) benchmarks/stats.py
 
@@ -63,4 +73,9 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt
 .venv-scan/ready: requirements-scan.txt
 	$(PYTHON) -m venv .venv-scan
 	.venv-scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
+	@touch $@
+
+.venv-ci/ready: requirements-ci.txt
+	$(PYTHON) -m venv .venv-ci
+	.venv-ci/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ci.txt
 	@touch $@

@@ -47,15 +47,16 @@ return found.sort((a, b) => a[0] - b[0]).slice(0, 3);
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-    if missing:
+    chrome = shutil.which("chromium") or shutil.which("google-chrome")  # Debian's, or that of GitHub's runners
+    found = {"chromium": chrome, "chromedriver": shutil.which("chromedriver")}
+    if missing := [name for name, path in found.items() if path is None]:
         pytest.fail(f"{' and '.join(missing)} not found: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
-    options.binary_location = shutil.which("chromium") or ""
+    options.binary_location = chrome or ""
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(found["chromedriver"]))
     yield driver
     driver.quit()
 
