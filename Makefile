@@ -9,7 +9,7 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check workflows choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test check workflows setup choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 
 workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
 	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)")
+
+setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
+	.venv-ci/bin/python scripts/setup_repository.py $(if $(YES),--yes)
 
 bench: $(VENV)/dev-ready ## measure against named peers
 	$(PY) benchmarks/stats.py

@@ -18,7 +18,7 @@ JOBS = ("check", "plan", "train", "model_tests", "scan")
 def needs(changed="true", **results):
     """Return a needs context of jobs that all succeeded, but for those named."""
     jobs = {job: {"result": results.get(job, "success"), "outputs": {}} for job in JOBS}
-    jobs["plan"]["outputs"] = {"changed": changed} if changed else {}
+    jobs["plan"]["outputs"] = {"changed": changed} if changed else None
     return jobs
 
 

@@ -18,7 +18,7 @@ class Need(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     result: str  # success, failure, cancelled or skipped
-    outputs: dict[str, str] = {}
+    outputs: dict[str, str] | None = None
 
 
 def read_needs(text: str) -> dict[str, Need]:
@@ -43,7 +43,7 @@ def required(needs: Mapping[str, Need], gate: str) -> str:
     results = {name: need.result for name, need in needs.items()} | {"the verdict": gate}
     if failed := [name for name, result in results.items() if result == "failure"]:
         raise Refused(f"did not pass: {', '.join(failed)}; the pull request's comment says why")
-    changed = needs["plan"].outputs.get("changed")
+    changed = (needs["plan"].outputs or {}).get("changed")
     if changed not in ("true", "false"):
         raise CannotTell("plan did not say whether a model has to be made: look at its log")
     train = changed == "true"
