@@ -10,6 +10,7 @@ from textgate import records
 from textgate.bundle import digest
 from textgate.choose import Choice, choose, chosen_before, find_champion
 from textgate.errors import CannotTell, Refused
+from textgate.evidence import Release
 
 SHIPPED = Path(__file__).parent.parent / "configs"
 ENSEMBLE = "description: x\nmodel: {{kind: ensemble, parts: [{}, {}]}}\n"
@@ -120,6 +121,56 @@ def test_find_champion__the_run_would_overwrite_its_own_output(bundle, tmp_path,
     bundle.rename(tmp_path / "build" / "model")
     with pytest.raises(CannotTell, match="is what this run writes: copy it elsewhere"):
         find_champion("build/model")
+
+
+@pytest.fixture
+def fetched(bundle, tmp_path):
+    """Return a folder as a registry leaves it."""
+    folder = tmp_path / "champion"
+    shutil.copytree(bundle, folder / "bundle")
+    released = Release(
+        version="v1.3.0",
+        bundle_digest=digest(bundle),
+        data_fingerprint="0" * 64,
+        experiment="small",
+        commit="none",
+        judged_commit="c" * 40,
+    )
+    records.write(folder / "release.json", released)
+    return folder
+
+
+def test_find_champion__a_release_is_named_by_its_version(fetched):
+    found = find_champion(str(fetched))
+    assert (found.state, found.name, found.digest) == ("given", "v1.3.0", digest(fetched / "bundle"))
+    assert Path(found.path) == (fetched / "bundle").resolve()
+
+
+def test_find_champion__a_sealed_bundle_that_is_not_the_released_one_is_refused(fetched):
+    (fetched / "bundle" / "note.txt").write_text("hello")
+    (fetched / "bundle" / "manifest.json").unlink()
+    seal_small(fetched / "bundle")
+    with pytest.raises(Refused, match=r"bundle has the digest \w+…, but \w+… was expected"):
+        find_champion(str(fetched))
+
+
+def test_find_champion__a_release_without_its_bundle_is_not_taken_for_none_yet(fetched):
+    shutil.rmtree(fetched / "bundle")
+    with pytest.raises(CannotTell, match="bundle is missing"):
+        find_champion(str(fetched))
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"version": "latest"}', "[" * 100_000])
+def test_find_champion__a_release_json_that_is_none_is_said(fetched, content):
+    (fetched / "release.json").write_text(content)
+    with pytest.raises(CannotTell, match=r"release\.json is not what a registry leaves there: fetch the release again"):
+        find_champion(str(fetched))
+
+
+def test_chosen_before__a_release_keeps_its_version_when_it_is_chosen_again(fetched, tmp_path):
+    records.write(tmp_path / "champion.json", find_champion(str(fetched)))
+    _, named = chosen_before(tmp_path)
+    assert find_champion(named) == find_champion(str(fetched))
 
 
 def test_chosen_before__is_kept_until_something_else_is_named(configs, tmp_path, bundle):

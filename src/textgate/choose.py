@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textgate.bundle import digest, verify
+from pydantic import ValidationError
+
+from textgate.bundle import MANIFEST, digest, verify
 from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
 from textgate.errors import CannotTell
-from textgate.evidence import Champion
+from textgate.evidence import Champion, Release
+from textgate.files import read_text
 from textgate.records import BUILD, Evidence, read
 from textgate.scan.policy import vouch_folder
+
+RELEASE, FETCHED = "release.json", "bundle"  # beside each other in the folder that a registry fetched a release to
 
 
 class Choice(Evidence):
@@ -38,7 +43,10 @@ def chosen_before(build: Path) -> tuple[str | None, str]:
     """Return the experiment of the run before (None if there was no run) and its champion: a folder, or "none"."""
     choice, champion = build / "choice.json", build / "champion.json"
     experiment = read(choice, Choice, "choose").train.experiment if choice.is_file() else None
-    return experiment, (read(champion, Champion, "choose").path if champion.is_file() else None) or "none"
+    path = read(champion, Champion, "choose").path if champion.is_file() else None
+    if path is not None and Path(path).name == FETCHED and (Path(path).parent / RELEASE).is_file():
+        path = str(Path(path).parent)
+    return experiment, path or "none"
 
 
 def _experiment(name: str, configs: Path) -> Experiment:
@@ -63,16 +71,29 @@ def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
 def find_champion(named: str) -> Champion:
     """Vouch for the production model in the folder `named`; "none" states that there is none yet.
 
-    Raises CannotTell for an empty name, which is no statement, and for a folder without a bundle; Refused for a bundle
-    that was altered or holds what nobody vouches for.
+    The folder is a bundle, or what a registry fetched: a bundle with its release.json beside it. Raises CannotTell for
+    an empty name, which is no statement, and for a folder without a bundle; Refused for a bundle that was altered, is
+    not the one that was released, or holds what nobody vouches for.
     """
     if named == "none":
         return Champion(state="none yet")
     if not named:
         raise CannotTell("the champion's name is empty: name the folder of the production bundle, or say none")
-    bundle = Path(named)
+    bundle, release = bundle_in(Path(named))
     if any(bundle.resolve().is_relative_to((BUILD / name).resolve()) for name in ("model", "baseline")):
         raise CannotTell(f"{bundle} is what this run writes: copy it elsewhere and name the copy as champion")
-    manifest = verify(bundle)
+    manifest = verify(bundle, release.bundle_digest if release else None)
     vouch_folder(bundle)
-    return Champion(state="given", name=manifest.experiment, path=str(bundle.resolve()), digest=digest(bundle))
+    name = release.version if release else manifest.experiment
+    return Champion(state="given", name=name, path=str(bundle.resolve()), digest=digest(bundle))
+
+
+def bundle_in(folder: Path) -> tuple[Path, Release | None]:
+    """Return the bundle in a folder that a registry fetched, and its release; or the folder itself, and None."""
+    if (folder / MANIFEST).exists() or not (folder / RELEASE).exists():
+        return folder, None
+    cure = "fetch the release again"
+    try:
+        return folder / FETCHED, Release.model_validate_json(read_text(folder / RELEASE, cure))
+    except ValidationError as error:
+        raise CannotTell(f"{folder / RELEASE} is not what a registry leaves there: {cure}") from error

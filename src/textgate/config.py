@@ -194,7 +194,7 @@ class TrainConfig(Record):
     seed: Count
     device: Literal["auto", "cpu", "cuda"]
     threads: Positive
-    tracking: Literal["mlflow", "none"]
+    tracking: Literal["mlflow", "wandb", "none"]
 
 
 class AgainstChampion(Record):
@@ -219,6 +219,12 @@ class Gates(Record):
     min_functionality: Share
     max_batch_difference: Share
     against_champion: AgainstChampion
+
+
+class ReleaseConfig(Record):
+    """configs/release.yaml."""
+
+    series: Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$")]
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

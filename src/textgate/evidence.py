@@ -1,12 +1,18 @@
-"""What the stages measured: the types of data.json, train.json, champion.json, metrics.json and comparison.json."""
+"""What the stages measured: the types of data.json, train.json, champion.json, metrics.json and comparison.json.
+
+release.json is here too, because a champion can be a release.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import FiniteFloat
+from pydantic import FiniteFloat, StringConstraints
 
-from textgate.records import Count, Evidence, Record, Sha256, Share
+from textgate.records import Commit, Count, Evidence, Record, Sha256, Share
+
+VERSION = re.compile(r"^v(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\Z")
 
 
 class Estimate(Record):
@@ -69,12 +75,23 @@ class TrainReport(Evidence):
     peak_memory_mb: FiniteFloat
 
 
+class Release(Evidence):
+    """release.json: which bundle a version is and where it came from. Built again, it is the same."""
+
+    version: Annotated[str, StringConstraints(pattern=VERSION)]
+    bundle_digest: Sha256
+    data_fingerprint: Sha256
+    experiment: str
+    commit: str  # where the bundle was trained
+    judged_commit: Commit  # where it was judged, and where the tag is
+
+
 class Champion(Evidence):
     """build/champion.json: the production model, or the statement that there is none yet."""
 
     state: Literal["none yet", "given"]
-    name: str | None = None
-    path: str | None = None
+    name: str | None = None  # the version of a release; else the experiment
+    path: str | None = None  # of the bundle
     digest: Sha256 | None = None
 
 
