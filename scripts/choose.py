@@ -11,17 +11,20 @@ from textgate.choose import choose, chosen_before, find_champion
 from textgate.config import CONFIGS, DataConfig, load
 from textgate.data.sources import source_files
 from textgate.errors import run
+from textgate.registry.champion import champion_folder
+from textgate.registry.chosen import chosen_registry
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", help="a file name under configs/experiments (default: what train.yaml says)")
-    parser.add_argument("--champion", help="folder of the production bundle, or none (the default)")
+    parser.add_argument("--champion", help="folder of the production bundle, or none (default: ask the registry)")
     parser.add_argument("--again", action="store_true", help="where neither is named, keep what was chosen before")
     arguments = parser.parse_args()
-    experiment, champion_named = chosen_before(records.BUILD) if arguments.again else (None, "none")
+    experiment, before = chosen_before(records.BUILD) if arguments.again else (None, None)
     choice = choose(experiment if arguments.experiment is None else arguments.experiment)
-    champion = find_champion(champion_named if arguments.champion is None else arguments.champion)
+    named = before if arguments.champion is None else arguments.champion
+    champion = find_champion(champion_folder(chosen_registry()) if named is None else named)
     records.write(records.BUILD / "source.json", source_files(load(CONFIGS / "data.yaml", DataConfig)))
     records.write(records.BUILD / "choice.json", choice)
     records.write(records.BUILD / "champion.json", champion)

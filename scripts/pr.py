@@ -14,7 +14,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", help="run this one alone")
     parser.add_argument("--experiment", help="a file name under configs/experiments")
-    parser.add_argument("--champion", help="folder of the production bundle, or none (the default)")
+    parser.add_argument("--champion", help="folder of the production bundle, or none (default: ask the registry)")
     arguments = parser.parse_args()
     given = {"--experiment": arguments.experiment, "--champion": arguments.champion}
     choice = [f"{option}={value}" for option, value in given.items() if value is not None]

@@ -1,4 +1,4 @@
-"""Build the assets of a release from judged evidence, under the next free version or the one of a tag."""
+"""Build the assets of a release from judged evidence: as a version, of a tag, or as the next free version."""
 
 import argparse
 import sys
@@ -8,22 +8,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate.config import CONFIGS, ReleaseConfig, load
 from textgate.errors import run
-from textgate.github.api import output, repository
+from textgate.github.api import output
 from textgate.records import BUILD
-from textgate.registry.github import GitHubReleases
-from textgate.release.release import NEXT, release_from
+from textgate.release.commands import release_for_person, release_for_workflow
+from textgate.release.release import NEXT
+from textgate.release.sign import keys
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--tag", default=NEXT, help="the version, vX.Y.Z (default: %(default)s, the next one of configs/release.yaml)"
-    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--version", help="X.Y.Z, named by a person; asks the registry of configs/registry.yaml")
+    how.add_argument("--tag", default=NEXT, help="vX.Y.Z, a tag on GitHub (default: %(default)s of the series)")
+    parser.add_argument("--signing-key", type=Path, help="the private half of public_key in configs/release.yaml (PEM)")
     parser.add_argument("--from", dest="judged", type=Path, default=BUILD, help="the evidence (default: %(default)s)")
     parser.add_argument("--to", type=Path, default=BUILD / "release", help="where to (default: %(default)s)")
     options = parser.parse_args()
-    series = load(CONFIGS / "release.yaml", ReleaseConfig).series
-    made = release_from(options.judged, options.to, GitHubReleases(repository()), series, options.tag)
+    config = load(CONFIGS / "release.yaml", ReleaseConfig)
+    pair = keys(options.signing_key, config)
+    if options.version is not None:
+        made = release_for_person(options.judged, options.to, options.version, pair)
+    else:
+        made = release_for_workflow(options.judged, options.to, config.series, options.tag, pair)
     print(made.sentence)
     for name in ("version", "digest", "state"):
         output(name, getattr(made, name))

@@ -32,6 +32,7 @@ class ReleaseServer:
         self.runs: list[dict[str, Any]] = []
         self.artifacts: dict[int, list[dict[str, Any]]] = {}
         self.log: list[tuple[str, str]] = []
+        self.compared: dict[tuple[str, str], str] = {}  # (base, head) -> how head lies to base
         self.status: dict[str, int] = {}  # path below the repository -> status to answer with
         self.gives_hashes = True
         self.on_request: Callable[[str, str], object] | None = None  # is told method and path first
@@ -57,6 +58,7 @@ class ReleaseServer:
             "GH_CONFIG_DIR": str(home),
             "SSL_CERT_FILE": str(self.authority),
             "GITHUB_REPOSITORY": REPO,
+            "TEXTGATE_REGISTRY": "github",
         }
 
     def close(self) -> None:
@@ -238,6 +240,10 @@ def _target(found):
     return 200, {"object": {"type": found[0], "sha": found[1]}}
 
 
+def _compare(server, query, body, base, head):
+    return 200, {"status": server.compared.get((base, head), "diverged")}
+
+
 def _runs(server, query, body):
     """Filter as GitHub does, by all but the branch."""
     wanted = {"head_sha": query["head_sha"], "event": query["event"], "conclusion": query["status"]}
@@ -284,6 +290,7 @@ ROUTES = (
     ("GET", r"tags", _tags),
     ("GET", r"git/ref/tags/(.+)", _ref),
     ("GET", r"git/tags/(.+)", _tag_object),
+    ("GET", r"compare/(\w+)\.\.\.(\w+)", _compare),
     ("GET", r"actions/workflows/ci\.yml/runs", _runs),
     ("GET", r"actions/runs/(\d+)/artifacts", _artifacts),
 )

@@ -174,7 +174,7 @@ def test_chosen_before__a_release_keeps_its_version_when_it_is_chosen_again(fetc
 
 
 def test_chosen_before__is_kept_until_something_else_is_named(configs, tmp_path, bundle):
-    assert chosen_before(tmp_path) == (None, "none")
+    assert chosen_before(tmp_path) == (None, None)
     records.write(tmp_path / "choice.json", choose("001_baseline", configs))
     records.write(tmp_path / "champion.json", find_champion(str(bundle)))
     assert chosen_before(tmp_path) == ("001_baseline", str(bundle.resolve()))

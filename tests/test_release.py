@@ -1,25 +1,37 @@
 """A release is made of what was judged, passed and belongs together; anything else is refused before it is written."""
 
+import fcntl
 import io
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
+import time
 
 import pytest
 from tests.judged_example import COMMIT, OTHER, change, judge
+from tests.release_server import REPO, serve
+from tests.run_script import ROOT, finished, outputs, run_script
+from tests.signing_keys import key_pair
 from tests.small import fit_tfidf, seal_small
 
 from textgate.bundle import digest, verify
 from textgate.errors import CannotTell, Refused
 from textgate.files import sha256_file
-from textgate.release.archive import digest_in, pack, unpack
-from textgate.release.assets import EVIDENCE, SUMS, archive_name, check, sums_text
-from textgate.release.release import build
+from textgate.github.api import GitHub
+from textgate.records import read
+from textgate.registry.github import GitHubReleases
+from textgate.release.archive import contents, digest_in, pack, unpack
+from textgate.release.assets import EVIDENCE, SUMS, archive_name, check, read_sums, sums_text
+from textgate.release.predicate import Predicate
+from textgate.release.release import PREDICATE, build, release_as
+from textgate.release.superseded import superseded_by
 
 NAMES = {"data.json", "train.json", "metrics.json", "comparison.json", "model-tests.json", "scan.json", "gate.json",
-         "release.json", "NOTES.md", "MODEL_CARD.md", "SHA256SUMS"}  # fmt: skip
+         "release.json", "NOTES.md", "MODEL_CARD.md", "bom.cdx.json", "SHA256SUMS"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +208,184 @@ def test_build__a_failure_leaves_an_earlier_release_as_it_was(judged, release):
     assert content(release) == before
 
 
+# --- what else a build leaves, and what it leaves when it is stopped
+
+
+def test_build__leaves_the_verdict_to_attest_beside_the_assets(judged, tmp_path):
+    found = build(judged, tmp_path / "out", "v0.1.0")
+    told = read(tmp_path / PREDICATE, Predicate, "release")
+    gate = json.loads((judged / "gate.json").read_text(encoding="utf-8"))
+    assert (told.release, told.outcome, told.gates_sha256) == (found, "passed", gate["gates_sha256"])
+    assert [check.name for check in told.checks] == [check["name"] for check in gate["checks"]]
+    assert told.assets == read_sums(tmp_path / "out")
+    metrics = json.loads((judged / "metrics.json").read_text(encoding="utf-8"))["models"][0]["test"]
+    assert told.figures.accuracy.model_dump() == metrics["accuracy"]
+    assert {label: found.value for label, found in told.figures.label_f1.items()} == {
+        score["label"]: score["f1"]["value"] for score in metrics["labels"]
+    }
+    assert PREDICATE not in content(tmp_path / "out")
+
+
+def test_build__is_alone(judged, tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_SH)
+    with pytest.raises(CannotTell, match=r"another release is being built in .*: wait for it, then run again"):
+        build(judged, tmp_path / "out", "v0.1.0")
+    os.close(folder)
+    build(judged, tmp_path / "out", "v0.1.0")
+
+
+@pytest.fixture
+def laptop(judged, tmp_path, monkeypatch, tmp_path_factory):
+    """Return options of scripts/release.py for a judged folder; GitHub is a server without a release."""
+    server = serve(tmp_path_factory, monkeypatch)
+    monkeypatch.setenv("TEXTGATE_REGISTRY", "github")
+    yield ("--from", judged, "--to", tmp_path / "releases" / "out")
+    server.close()
+
+
+def test_script__a_version_that_a_person_names_is_built(laptop, tmp_path):
+    code, said, err = finished(run_script("release", "--version", "1.2.3", *laptop, GITHUB_OUTPUT=str(tmp_path / "o")))
+    assert (code, err) == (0, "")
+    assert said.startswith(f"v1.2.3 is built in {laptop[3]}: bundle ")
+    assert outputs(tmp_path / "o") | {"digest": ""} == {"version": "v1.2.3", "digest": "", "state": "new"}
+    assert check(laptop[3]).version == "v1.2.3"
+
+
+def test_script__an_empty_version_is_refused_and_two_ways_at_once_are_no_way(laptop):
+    code, _, err = finished(run_script("release", "--version", "", *laptop))
+    assert (code, err.startswith("refused: '' is not a version: name it like v1.2.3")) == (1, True)
+    code, _, err = finished(run_script("release", "--version", "1.2.3", "--tag", "v1.2.3", *laptop))
+    assert code == 2
+    assert "not allowed with argument" in err
+
+
+def test_script__a_key_that_no_configuration_names_is_unknown(laptop, tmp_path):
+    private, _ = key_pair(tmp_path)
+    code, _, err = finished(run_script("release", "--version", "1.2.3", "--signing-key", private, *laptop))
+    assert code == 2
+    why = "configs/release.yaml names no public_key, so nobody could check a signature"
+    assert err == f"cannot tell: {why}: write it there first\n"
+    assert not laptop[3].exists()
+
+
+def test_script__killed_at_any_moment_it_leaves_a_whole_release_or_none(laptop, judged, tmp_path):
+    """As large as a model is: the kills below come while it is hashed, packed, listed, checked and renamed."""
+    (judged / "model" / "big.json").write_text("[" + "0," * 12_000_000 + "0]")
+    (judged / "model" / "manifest.json").unlink()
+    bundle = shutil.move(judged / "model", tmp_path / "big")
+    (bundle / "README.md").unlink()
+    seal_small(bundle)
+    shutil.rmtree(judged)
+    judge(bundle, judged)
+    out, started = laptop[3], time.monotonic()
+    assert finished(run_script("release", "--version", "0.1.0", *laptop))[0] == 0
+    whole, seconds = content(out), time.monotonic() - started
+    kills = 0
+    for number in range(50):
+        if number % 2:
+            shutil.rmtree(out, ignore_errors=True)
+        process = run_script("release", "--version", f"0.1.{number % 2}", *laptop)
+        time.sleep(seconds * (0.3 + 0.7 * number / 50))
+        os.killpg(process.pid, signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+        if out.exists():
+            assert check(out).version in ("v0.1.0", "v0.1.1")
+    assert kills > 25
+    assert finished(run_script("release", "--version", "0.1.0", *laptop))[0] == 0
+    assert content(out) == whole
+    assert {path.name for path in out.parent.iterdir()} == {"out", PREDICATE}
+
+
+@pytest.mark.parametrize("limit", [100, 2_000, 20_000])
+def test_script__a_full_disk_is_one_line_and_leaves_what_was_there(laptop, judged, limit):
+    build(judged, laptop[3], "v0.1.0")
+    before = content(laptop[3])
+    script = [sys.executable, str(ROOT / "scripts" / "release.py"), "--version", "0.2.0", *map(str, laptop)]
+    done = subprocess.run(["prlimit", f"--fsize={limit}", *script], check=False, capture_output=True, text=True)
+    folder = laptop[3].parent
+    assert done.stderr == f"cannot tell: {folder}: File too large: make room there, then build the release again\n"
+    assert done.returncode == 2
+    assert content(laptop[3]) == before
+    assert {path.name for path in laptop[3].parent.iterdir()} == {"out", PREDICATE}
+
+
+# --- names that are taken, and production that has gone on
+
+
+@pytest.fixture
+def server(tmp_path_factory, monkeypatch):
+    found = serve(tmp_path_factory, monkeypatch)
+    yield found
+    found.close()
+
+
+def test_release_as__the_same_version_of_the_same_bundle_is_built_again(server, judged, release, tmp_path):
+    registry = GitHubReleases(GitHub(REPO))
+    registry.register(release)
+    made = release_as(judged, tmp_path / "out", registry, "0.1.0", None)
+    assert (made.version, made.state) == ("v0.1.0", "new")
+    assert content(tmp_path / "out") == content(release)
+    assert registry.register(tmp_path / "out")[1] == "already"
+
+
+def test_release_as__a_version_of_another_bundle_is_refused(server, judged, tmp_path):
+    server.put(server.add("v0.1.0"), archive_name(OTHER), b"x")
+    with pytest.raises(
+        Refused, match=r"^v0\.1\.0 is taken, but not by this bundle: take another version, none is over"
+    ):
+        release_as(judged, tmp_path / "out", GitHubReleases(GitHub(REPO)), "0.1.0", None)
+    assert not (tmp_path / "out").exists()
+
+
+HEAD = "d" * 40
+
+
+def champion_at(server, commit, tag="v0.5.0"):
+    server.add(tag, latest=True)
+    server.tags[tag] = ("commit", commit)
+
+
+def test_superseded_by__a_champion_of_a_later_commit_wins(server, judged, tmp_path):
+    champion_at(server, HEAD)
+    server.compared[COMMIT, HEAD] = "ahead"
+    assert superseded_by(GitHub(REPO), judged) == "v0.5.0"
+    options = ("--from", judged, "--to", tmp_path / "out")
+    code, said, err = finished(run_script("release", *options, GITHUB_OUTPUT=str(tmp_path / "o")))
+    assert (code, err) == (0, "")
+    assert said == "v0.5.0, the champion, was made from a later commit: nothing to do\n"
+    assert outputs(tmp_path / "o") == {"version": "", "digest": "", "state": "superseded"}
+    assert not (tmp_path / "out").exists()
+    assert finished(run_script("release", *options, "--tag", "v0.6.0"))[0] == 0  # a person may
+
+
+@pytest.mark.parametrize("how", ["behind", "diverged", "identical"])
+def test_superseded_by__any_other_champion_does_not(server, judged, how):
+    champion_at(server, HEAD)
+    server.compared[COMMIT, HEAD] = how
+    assert superseded_by(GitHub(REPO), judged) is None
+
+
+def test_superseded_by__no_champion_the_same_commit_and_odd_names_do_not(server, judged):
+    assert superseded_by(GitHub(REPO), judged) is None
+    champion_at(server, COMMIT)
+    assert superseded_by(GitHub(REPO), judged) is None
+    champion_at(server, HEAD, "nightly")
+    server.compared[COMMIT, HEAD] = "ahead"
+    assert superseded_by(GitHub(REPO), judged) is None
+
+
+def test_superseded_by__what_github_cannot_compare_is_unknown(server, judged):
+    champion_at(server, HEAD)
+    server.compared[COMMIT, HEAD] = "sideways"
+    with pytest.raises(CannotTell, match=r"GitHub cannot compare cccccccccccc with v0\.5\.0 \('sideways'\): is this"):
+        superseded_by(GitHub(REPO), judged)
+    server.status[f"compare/{COMMIT}...{HEAD}"] = 404
+    with pytest.raises(CannotTell, match="404"):
+        superseded_by(GitHub(REPO), judged)
+
+
 def test_notes__say_the_verdict_and_how_to_fetch_and_check(release):
     text = (release / "NOTES.md").read_text(encoding="utf-8")
     assert text.startswith("### textgate passed this model: every check holds\n")
@@ -242,6 +432,14 @@ def test_check__a_list_that_leaves_something_out_is_refused(release):
     (release / "scan.json").unlink()
     relist(release)
     with pytest.raises(Refused, match=r"SHA256SUMS does not list scan\.json"):
+        check(release)
+
+
+@pytest.mark.parametrize("name", ["bom.cdx.json", "NOTES.md", "MODEL_CARD.md", "release.json", "gate.json"])
+def test_check__a_list_must_name_each_file_that_a_release_has(release, name):
+    (release / name).unlink()
+    relist(release)
+    with pytest.raises(Refused, match=rf"SHA256SUMS does not list {name}"):
         check(release)
 
 
@@ -470,6 +668,18 @@ def judged_copy(judged, tmp_path):
     (copy / "tfidf.json").write_text("{}")
     seal_small(copy)
     return copy
+
+
+def test_contents__are_the_hashes_and_the_manifest(judged, release):
+    hashes, manifest = contents(archive_in(release))
+    assert hashes == {name: sha256_file(judged / "model" / name) for name in hashes}
+    assert manifest == (judged / "model" / "manifest.json").read_bytes()
+
+
+def test_contents__a_manifest_beyond_the_limit_is_refused(tmp_path):
+    tar_of(tmp_path / "evil.tar", member("manifest.json", b" " * (64 * 1024 * 1024 + 1)))
+    with pytest.raises(Refused, match=r"manifest\.json has more than 64 MiB"):
+        contents(tmp_path / "evil.tar")
 
 
 def test_archive_name__is_the_digest(release):

@@ -71,7 +71,7 @@ def test_release_yaml__ships_a_series():
         ('series: "0.1.2"', "series: String should match pattern"),
         ('series: "v0.1"', "series: String should match pattern"),
         ('series: "0.01"', "series: String should match pattern"),
-        ('serie: "0.1"', "serie: unknown key (known: series)"),
+        ('serie: "0.1"', "serie: unknown key (known: series, public_key)"),
     ],
 )
 def test_release_yaml__what_is_no_series_is_named(tmp_path, line, said):

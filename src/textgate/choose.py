@@ -39,11 +39,13 @@ def choose(experiment: str | None, configs: Path = CONFIGS) -> Choice:
     return Choice(train=train, experiments=experiments)
 
 
-def chosen_before(build: Path) -> tuple[str | None, str]:
-    """Return the experiment of the run before (None if there was no run) and its champion: a folder, or "none"."""
+def chosen_before(build: Path) -> tuple[str | None, str | None]:
+    """Return the experiment of the run before and its champion, a folder or "none"; None where there was no run."""
     choice, champion = build / "choice.json", build / "champion.json"
     experiment = read(choice, Choice, "choose").train.experiment if choice.is_file() else None
-    path = read(champion, Champion, "choose").path if champion.is_file() else None
+    if not champion.is_file():
+        return experiment, None
+    path = read(champion, Champion, "choose").path
     if path is not None and Path(path).name == FETCHED and (Path(path).parent / RELEASE).is_file():
         path = str(Path(path).parent)
     return experiment, path or "none"

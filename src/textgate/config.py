@@ -225,6 +225,7 @@ class ReleaseConfig(Record):
     """configs/release.yaml."""
 
     series: Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$")]
+    public_key: Annotated[str, StringConstraints(min_length=1)] | None
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

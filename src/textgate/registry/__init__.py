@@ -1,6 +1,5 @@
-"""Where released models live.
+"""Where released models live, and which of them is the champion.
 
-Each kind of registry is one class with the same methods: `current` (the champion, None only if the registry itself says
-that there is none), `versions`, `register` a release folder, `promote` a version to champion, `restore` the one
-before, `fetch` a verified one. Every method can be repeated after it was killed.
+`protocol.py` says what a registry can do; `mlflow_registry.py` and `github.py` do it, and `chosen.py` says which one
+this project uses. Every change can be repeated after it was killed.
 """

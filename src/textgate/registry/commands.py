@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textgate.errors import Refused
 from textgate.github.api import output
 from textgate.registry.fetched import clear
-from textgate.registry.github import GitHubReleases
+from textgate.registry.protocol import Registry
+from textgate.registry.rollback import roll_back
+from textgate.registry.tables import comparison_table, history_table
 from textgate.release.versions import version_of
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
+NONE_YET = "there is no production model yet: no version was ever promoted"
 
 
-def fetch(registry: GitHubReleases, version: str, to: Path) -> None:
+def fetch(registry: Registry, version: str, to: Path) -> None:
     """Fetch a version, or the champion. Outputs: champion, a folder or "none"; version, empty where there is none."""
     clear(to)
-    found = registry.current() if version == CHAMPION else version_of(version)
+    found = registry.current() if version == CHAMPION else _named(registry, version)
     if found is None:
-        print("no version was ever released: there is no production model yet")
+        print(NONE_YET)
     else:
         release = registry.fetch(found, to)
         print(f"{release.version} is in {to}: bundle {release.bundle_digest[:12]}, every file verified")
@@ -25,7 +29,7 @@ def fetch(registry: GitHubReleases, version: str, to: Path) -> None:
     output("version", found or "")
 
 
-def register(registry: GitHubReleases, folder: Path) -> None:
+def register(registry: Registry, folder: Path) -> None:
     """Publish a release folder. Outputs: version; state, new or already."""
     release, state = registry.register(folder)
     words = {"new": "is published, and not yet the champion", "already": "was there already, with the same content"}
@@ -34,7 +38,7 @@ def register(registry: GitHubReleases, folder: Path) -> None:
     output("state", state)
 
 
-def promote(registry: GitHubReleases, version: str) -> None:
+def promote(registry: Registry, version: str) -> None:
     """Make a version the champion. Output: previous, the one it replaced; empty if there was no other."""
     wanted = version_of(version)
     previous = registry.promote(wanted)
@@ -42,7 +46,7 @@ def promote(registry: GitHubReleases, version: str) -> None:
     output("previous", previous or "")
 
 
-def restore(registry: GitHubReleases, previous: str, failed: str) -> None:
+def restore(registry: Registry, previous: str, failed: str) -> None:
     """Go back to the version before, "" if there was none, and withdraw the one that failed."""
     back, withdrawn = version_of(previous) if previous else None, version_of(failed)
     champion = registry.restore(back, withdrawn)
@@ -52,8 +56,41 @@ def restore(registry: GitHubReleases, previous: str, failed: str) -> None:
     print(f"{withdrawn} failed its smoke test and is a pre-release now; {words}")
 
 
-def current(registry: GitHubReleases) -> None:
+def current(registry: Registry) -> None:
     """Say which version is the champion. Output: version, empty if there is none yet."""
     found = registry.current()
-    print(f"the champion is {found}" if found else "no version was ever released: there is no production model yet")
+    print(f"the champion is {found}" if found else NONE_YET)
     output("version", found or "")
+
+
+def rollback(registry: Registry) -> None:
+    """Go back to the version that served before. Outputs: version; previous, the one that it replaced."""
+    version, previous = roll_back(registry)
+    print(f"{version} is the champion again in the place of {previous}; to go further back, promote a version")
+    output("version", version)
+    output("previous", previous)
+
+
+def history(registry: Registry) -> None:
+    """Say how the champion changed."""
+    print(history_table(registry.history()))
+
+
+def compare(registry: Registry, one: str, other: str) -> None:
+    """Print the figures of two versions beside each other."""
+    print(comparison_table(registry, version_of(one), version_of(other)))
+
+
+def retire(registry: Registry, version: str) -> None:
+    """Mark a version so that it never serves again."""
+    registry.retire(version_of(version))
+    print(f"{version_of(version)} is retired: it stays where it is, and is never promoted or fetched again")
+
+
+def _named(registry: Registry, version: str) -> str:
+    if version != CHALLENGER:
+        return version_of(version)
+    found = registry.challenger()
+    if found is None:
+        raise Refused("there is no challenger: register a version that is newer than the champion")
+    return found

@@ -18,6 +18,8 @@ from textgate.evidence import VERSION, Release
 from textgate.files import read_text
 from textgate.github.api import GitHub
 from textgate.registry.fetched import clear, settle
+from textgate.registry.github_history import happened, promotion
+from textgate.registry.history import Event
 from textgate.registry.releases import (
     MOST_RELEASES,
     Asset,
@@ -28,12 +30,13 @@ from textgate.registry.releases import (
     differences,
     holds,
     latest,
+    newer,
     published,
     read,
+    withdraw,
 )
 from textgate.release.assets import NOTES, SUMS, archive_name, check, check_list, most_bytes, read_sums
 from textgate.release.tags import commit_of_tag
-from textgate.release.versions import order
 
 WITHDRAWN = "> **Withdrawn: it failed its smoke test.** Do not use it."  # comes before the notes
 
@@ -60,6 +63,10 @@ class GitHubReleases:
             raise CannotTell(f"the latest release is {tag[:40]!a}, which is no version: promote one that is")
         return tag
 
+    def challenger(self) -> str | None:
+        """Return the newest published version, if it is newer than the champion."""
+        return next((version for version in self.versions()[:1] if newer(version, latest(self.github))), None)
+
     def versions(self) -> tuple[str, ...]:
         """Return the published versions, newest first."""
         return tuple(found.tag_name for found in published(self.github))
@@ -80,9 +87,7 @@ class GitHubReleases:
 
         An older one may have been the champion before, and nobody asked to go back.
         """
-        champion = latest(self.github)
-        newer = champion is None or (VERSION.fullmatch(champion) is not None and order(version) > order(champion))
-        return newer and commit_of_tag(self.github, version) == commit
+        return newer(version, latest(self.github)) and commit_of_tag(self.github, version) == commit
 
     def check_tag(self, release: Release, *, must_exist: bool = False) -> None:
         """Raise Refused if the tag of a release is on another commit than the one that was judged."""
@@ -111,12 +116,14 @@ class GitHubReleases:
         self.check_tag(release, must_exist=True)
         return release, "already" if found else "new"
 
-    def promote(self, version: str) -> str | None:
+    def promote(self, version: str, over: str | None = None) -> str | None:
         """Make a published version the champion and return the one it replaced; None if it replaced no other."""
         found = self._must(version)
         before = latest(self.github)
-        # Also where it is the latest already: it may be so only because nobody said which one is.
-        self.github.send("PATCH", f"releases/{found.id}", {"make_latest": "true"})
+        if over is not None and before not in (None, over, version):
+            raise Refused(f"{before} was promoted over {over} meanwhile: nothing was changed, look again")
+        changes = promotion(all_releases(self.github), found, before, rollback=over is not None)
+        self.github.send("PATCH", f"releases/{found.id}", changes)
         self._read_back(version, "promote it again")
         return before if before and before != version and VERSION.fullmatch(before) else None
 
@@ -133,16 +140,24 @@ class GitHubReleases:
         champion = latest(self.github)
         if champion in (None, failed, previous):
             champion = self._go_back(previous, failed)
-        if not found.prerelease:
-            changes = {"prerelease": True, "make_latest": "false", "body": f"{WITHDRAWN}\n\n{found.body or ''}"}
-            self.github.send("PATCH", f"releases/{found.id}", changes)
+        withdraw(self.github, failed, WITHDRAWN)
         self._read_back(champion, "mend it there")
         return champion
+
+    def history(self) -> tuple[Event, ...]:
+        """Return how the champion changed, oldest first; what was moved by hand has no time and no name."""
+        return happened(all_releases(self.github), latest(self.github))
+
+    def retire(self, version: str) -> None:
+        """Mark a version as a pre-release, which is never promoted or fetched. Raises Refused for the champion."""
+        if latest(self.github) == version:
+            raise Refused(f"{version} is the champion: promote another version first")
+        withdraw(self.github, version, "> **Retired.** Do not use it.")
 
     def _go_back(self, previous: str | None, failed: str) -> str | None:
         others = [version for version in self.versions() if version != failed]
         if previous is not None:
-            self.promote(previous)
+            self.promote(previous, over=failed)
         elif others:
             known = ", ".join(others[:5])
             raise CannotTell(f"{failed} replaced no version, so there is no way back (there are {known}): deploy one")

@@ -85,6 +85,21 @@ def by_tag(github: GitHub, version: str) -> Found | None:
     return None if found is None or found.draft else found
 
 
+def newer(version: str, champion: str | None) -> bool:
+    """Say whether a version comes after the champion; one that is no version comes after nothing."""
+    return champion is None or (VERSION.fullmatch(champion) is not None and order(version) > order(champion))
+
+
+def withdraw(github: GitHub, version: str, words: str) -> None:
+    """Mark a published version as a pre-release, which is never the latest, and say why at the top of its page."""
+    found = by_tag(github, version)
+    if found is None:
+        raise Refused(f"{version} was never released: name one that was")
+    if not found.prerelease:
+        changes = {"prerelease": True, "make_latest": "false", "body": f"{words}\n\n{found.body or ''}"}
+        github.send("PATCH", f"releases/{found.id}", changes)
+
+
 def assets_of(github: GitHub, release: Found) -> dict[str, Asset]:
     """Return all assets by name. Raises Refused for an odd name, a double one, or one that a published one half has."""
     raws = github.pages(f"releases/{release.id}/assets", most=MOST)

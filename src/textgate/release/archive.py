@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from textgate.bundle import CARD, MANIFEST, MAX_FILES, SAFE_NAME, Manifest, digest_of
 from textgate.errors import Refused
+from textgate.files import MAX_TEXT_BYTES
 
 MODEL_BYTES = 2_000_000_000  # a release asset may have 2 GiB
 BLOCK = 1024 * 1024
@@ -40,16 +41,29 @@ def pack(folder: Path, manifest: Manifest, archive: Path) -> None:
 
 def digest_in(archive: Path) -> str:
     """Return the digest of the bundle in a tar file, without unpacking it. Raises Refused as `unpack` does."""
+    return digest_of(contents(archive)[0])
+
+
+def contents(archive: Path) -> tuple[dict[str, str], bytes]:
+    """Return name -> SHA-256 of what a tar file holds, and its manifest, empty if there is none; nothing is unpacked.
+
+    Raises Refused as `unpack` does, and for a manifest of more than 64 MiB.
+    """
     hashes: dict[str, str] = {}
+    manifest = bytearray()
 
     def take(name: str, blocks: Iterator[bytes]) -> None:
         found = hashlib.sha256()
         for block in blocks:
             found.update(block)
+            if name == MANIFEST:
+                manifest.extend(block)
+                if len(manifest) > MAX_TEXT_BYTES:
+                    raise _refused(archive, f"{MANIFEST} has more than {MAX_TEXT_BYTES >> 20} MiB")
         hashes[name] = found.hexdigest()
 
     _read(archive, take)
-    return digest_of(hashes)
+    return hashes, bytes(manifest)
 
 
 def unpack(archive: Path, to: Path) -> None:

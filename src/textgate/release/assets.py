@@ -33,7 +33,8 @@ EVIDENCE: dict[str, tuple[str, type[Evidence], str]] = {
     "scan": ("scan.json", Scan, "scan"),
     "gate": ("gate.json", Gate, "gate"),
 }
-SUMS, NOTES, CARD_ASSET = "SHA256SUMS", "NOTES.md", "MODEL_CARD.md"
+SUMS, NOTES, CARD_ASSET, BOM = "SHA256SUMS", "NOTES.md", "MODEL_CARD.md", "bom.cdx.json"
+SIGNATURE = "model.sig"  # only if the release was signed with a key
 OTHER_BYTES = 20_000_000  # evidence of hundreds of labels has 2 MB
 MOST = 40  # assets
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
@@ -118,16 +119,19 @@ def describe(version: str, judged: Judged) -> Release:
 
 def sums_text(folder: Path) -> str:
     """Return the content of SHA256SUMS for a folder of assets, as `sha256sum -c` takes it."""
-    paths = sorted(path for path in folder.iterdir() if path.name != SUMS)
-    return "".join(f"{sha256_file(path)}  {path.name}\n" for path in paths)
+    return _as_list({path.name: sha256_file(path) for path in folder.iterdir() if path.name != SUMS})
+
+
+def _as_list(sums: Mapping[str, str]) -> str:
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
     """Return file -> SHA-256 from SHA256SUMS. Raises Refused if it is not such a list."""
-    lines = read_text(folder / SUMS, "fetch or build the release again").splitlines()
-    found = [SUMS_LINE.fullmatch(line) for line in lines[: MOST + 1]]
+    text = read_text(folder / SUMS, "fetch or build the release again")
+    found = [SUMS_LINE.fullmatch(line) for line in text.split("\n")[:MOST]]
     sums = {match[2]: match[1] for match in found if match}
-    if len(sums) != len(lines) or SUMS in sums:
+    if text != _as_list(sums) or SUMS in sums:  # each byte of it means something
         raise Refused(f"{folder / SUMS} is not a list of at most {MOST} different files: this release was altered")
     return sums
 
@@ -138,7 +142,7 @@ def check_list(listed: set[str], there: set[str]) -> None:
     for names, what in ((listed - there, "is missing"), (there - listed - {SUMS}, f"is not listed in {SUMS}")):
         if names:
             raise Refused(f"{ascii(min(names))[1:-1]} {what}: {cure}")
-    needed = {Path(place).name for place, _, _ in EVIDENCE.values()} | {RELEASE, NOTES, CARD_ASSET}
+    needed = {Path(place).name for place, _, _ in EVIDENCE.values()} | {RELEASE, NOTES, CARD_ASSET, BOM}
     if absent := needed - listed:
         raise Refused(f"{SUMS} does not list {min(absent)}: {cure}")
 
@@ -149,18 +153,9 @@ def check(folder: Path) -> Release:
     Raises Refused for a missing, extra, changed or oversized file, for evidence that is not about the bundle in the
     archive or did not pass; CannotTell if there is no SHA256SUMS.
     """
-    sums, there = read_sums(folder), {path.name for path in folder.iterdir()}
-    check_list(set(sums), there)
-    for name, sha256 in sums.items():
-        path = folder / name
-        if path.is_symlink() or not path.is_file():
-            raise Refused(f"{path} is a link or no file: put the file itself there")
-        if (size := path.stat().st_size) > most_bytes(name):
-            raise Refused(f"{path} has {size:,} bytes, {most_bytes(name):,} are the most: this is not a release")
-        if sha256_file(path) != sha256:
-            raise Refused(f"{path} is not the file that {SUMS} lists: fetch or build the release again")
+    sums = check_files(folder)
     judged = read_judged({field: folder / Path(place).name for field, (place, _, _) in EVIDENCE.items()})
-    release: Release = _parse(folder / RELEASE, Release)
+    release: Release = parse(folder / RELEASE, Release)
     if release != describe(release.version, judged):
         raise Refused(f"{folder / RELEASE} does not say what the evidence beside it says: this release was altered")
     archive = folder / archive_name(release.bundle_digest)
@@ -171,13 +166,34 @@ def check(folder: Path) -> Release:
     return release
 
 
+def check_files(folder: Path) -> dict[str, str]:
+    """Return file -> SHA-256 of a folder that holds exactly what SHA256SUMS lists. Raises as `check` does."""
+    sums = read_sums(folder)
+    check_list(set(sums), {path.name for path in folder.iterdir()})
+    for name, sha256 in sums.items():
+        if sha256_file(asset(folder, name)) != sha256:
+            raise Refused(f"{folder / name} is not the file that {SUMS} lists: fetch or build the release again")
+    return sums
+
+
+def asset(folder: Path, name: str) -> Path:
+    """Return the path of an asset that can be read. Raises Refused for a link, a special file and one too large."""
+    path = folder / name
+    if path.is_symlink() or not path.is_file():
+        raise Refused(f"{path} is a link or no file: put the file itself there")
+    if (size := path.stat().st_size) > most_bytes(name):
+        raise Refused(f"{path} has {size:,} bytes, {most_bytes(name):,} are the most: this is not a release")
+    return path
+
+
 def read_judged(files: Mapping[str, Path]) -> Judged:
     """Read the evidence of a release, by field. Raises Refused for a file that is not of its type."""
-    pieces: dict[str, Any] = {field: _parse(path, EVIDENCE[field][1]) for field, path in files.items()}
+    pieces: dict[str, Any] = {field: parse(path, EVIDENCE[field][1]) for field, path in files.items()}
     return Judged(**pieces)
 
 
-def _parse(path: Path, kind: type[Any]) -> Any:
+def parse(path: Path, kind: type[Any]) -> Any:
+    """Read a file of a release through its type. Raises Refused if it is missing or of another shape."""
     try:
         return kind.model_validate_json(read_text(path, "fetch or build the release again"))
     except CannotTell as error:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from textgate import bundle, records
 from textgate.choose import RELEASE
-from textgate.errors import Refused
+from textgate.errors import CannotTell, Refused
 from textgate.evidence import Release
 from textgate.files import read_text, write_text
 from textgate.registry.github import GitHubReleases
+from textgate.registry.protocol import Registry
 from textgate.release.archive import pack
 from textgate.release.assets import (
+    BOM,
     CARD_ASSET,
     EVIDENCE,
     NOTES,
@@ -24,13 +31,18 @@ from textgate.release.assets import (
     archive_name,
     check,
     describe,
+    read_sums,
     released_digest,
     sums_text,
 )
+from textgate.release.bom import bom
 from textgate.release.notes import notes
+from textgate.release.predicate import predicate
+from textgate.release.sign import Keys, sign
 from textgate.release.versions import next_version, version_of
 
 NEXT = "next"  # instead of a tag: the version after the newest of the series
+PREDICATE = "predicate.json"  # beside the folder of assets: GitHub attests it, nobody downloads it
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,25 @@ class Made:
 
     version: str
     digest: str
-    state: Literal["new", "unfinished", "already-released"]
+    state: Literal["new", "unfinished", "already-released", "superseded"]
     sentence: str
 
 
-def release_from(judged: Path, out: Path, registry: GitHubReleases, series: str, tag: str) -> Made:
+def release_as(judged: Path, out: Path, registry: Registry, wanted: str, pair: Keys | None) -> Made:
+    """Build the release of a judged bundle under the version that a person names; also again, which changes nothing.
+
+    Raises as `build` does, and Refused for a name that is no version, or one that means another bundle already.
+    """
+    digest, version = released_digest(_read(judged)), version_of(wanted)
+    if version in registry.names() and registry.find_digest(digest, version) is None:
+        raise Refused(f"{version} is taken, but not by this bundle: take another version, none is overwritten")
+    build(judged, out, version, pair)
+    return Made(version, digest, "new", f"{version} is built in {out}: bundle {digest[:12]}")
+
+
+def release_from(
+    judged: Path, out: Path, registry: GitHubReleases, series: str, tag: str, pair: Keys | None = None
+) -> Made:
     """Build the release of a judged bundle, unless it is released already.
 
     As NEXT, a bundle that any version holds is not released again; a person's tag gives it one more name. It is
@@ -59,17 +85,18 @@ def release_from(judged: Path, out: Path, registry: GitHubReleases, series: str,
         if registry.waits(released, found.gate.judged_commit):
             return Made(released, digest, "unfinished", f"{said}, which is not the champion yet")
         return Made(released, digest, "already-released", said)
-    release = build(judged, out, version or next_version(series, registry.names()))
+    release = build(judged, out, version or next_version(series, registry.names()), pair)
     registry.check_tag(release)
     return Made(release.version, digest, "new", f"{release.version} is built in {out}: bundle {digest[:12]}")
 
 
-def build(judged: Path, out: Path, version: str) -> Release:
+def build(judged: Path, out: Path, version: str, pair: Keys | None = None) -> Release:
     """Write the assets of a release into the folder `out`, in the place of what was there, and return what it is.
 
     `judged` is laid out as build/: model/, gate.json, data/data.json and so on. The same evidence and version give the
-    same bytes. Raises CannotTell if evidence is missing; Refused unless the gate passed exactly the bundle that is
-    there and all evidence is about it. What was in `out` then stays as it was.
+    same bytes, except for a signature, which is made if there is a `pair` of keys. Beside `out`, predicate.json is
+    written. Raises CannotTell if evidence is missing or another build is under way; Refused unless the gate passed
+    exactly the bundle that is there and all evidence is about it. What was in `out` then stays as it was.
     """
     found = _read(judged)
     release = describe(version, found)
@@ -77,8 +104,7 @@ def build(judged: Path, out: Path, version: str) -> Release:
     card = read_text(judged / "model" / bundle.CARD, 'run "make card" first')
     if release.bundle_digest not in card:
         raise Refused(f'{judged / "model" / bundle.CARD} is about another bundle: run "make card" again')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
+    with _alone(out), tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
         new = Path(temporary, "new")
         new.mkdir()
         pack(judged / "model", manifest, new / archive_name(release.bundle_digest))
@@ -87,10 +113,37 @@ def build(judged: Path, out: Path, version: str) -> Release:
         write_text(new / CARD_ASSET, card)
         records.write(new / RELEASE, release)
         write_text(new / NOTES, notes(release, found))
+        write_text(new / BOM, bom(release, found, manifest))
+        if pair is not None:
+            sign(new, pair, earlier=out)
         write_text(new / SUMS, sums_text(new))
         check(new)  # as whoever fetches it will
+        records.write(Path(temporary, PREDICATE), predicate(release, found, read_sums(new)))
+        out.with_name(PREDICATE).unlink(missing_ok=True)  # never that of another release
         bundle.replace_folder(new, out)
+        Path(temporary, PREDICATE).replace(out.with_name(PREDICATE))
     return release
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Let one build write at a time, and remove what a killed one left. Raises CannotTell if another one does."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(out.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CannotTell(f"another release is being built in {out.parent}: wait for it, then run again") from error
+        for left in out.parent.glob(f".{out.name}.*"):
+            shutil.rmtree(left)
+        yield
+    except OSError as error:
+        if error.errno != errno.EFBIG:  # the limit of a file system, a quota or a shell
+            raise
+        raise CannotTell(f"{out.parent}: {error.strerror}: make room there, then build the release again") from error
+    finally:
+        os.close(folder)
 
 
 def _read(judged: Path) -> Judged:
