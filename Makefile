@@ -9,7 +9,7 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check workflows setup choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test check workflows setup experiment experiments mlflow sweep choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,19 @@ model_tests gate report card: $(VENV)/ready
 scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 	@$(PY) scripts/scan.py
 
+experiment: ## make pr with the experiment NAME=
+	@$(MAKE) --no-print-directory pr EXPERIMENT="$(NAME)"
+
+experiments: $(VENV)/ready ## show all recorded runs side by side [LAST=, CSV=]
+	@$(PY) scripts/experiments.py $(if $(LAST),--last "$(LAST)") $(if $(CSV),--csv "$(CSV)")
+
+mlflow: $(VENV)/ready ## open MLflow's page on the recorded runs at http://127.0.0.1:5000 [PORT=]
+	@MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
+		--host 127.0.0.1 --port $(or $(PORT),5000) --workers 1
+
+sweep: data ## train every combination of configs/sweep.yaml and score it on validation rows
+	@$(PY) scripts/sweep.py
+
 workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
 	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)")
 
@@ -69,8 +82,8 @@ $(VENV)/ready: requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-wandb.txt
 	@touch $@
 
 .venv-scan/ready: requirements-scan.txt
