@@ -68,7 +68,7 @@ data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a
 	@$(PY) scripts/data_diff.py -- "$(A)" "$(B)"
 
 workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
-	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)")
+	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)",-n auto --dist loadfile)
 
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
 	.venv-ci/bin/python scripts/setup_repository.py $(if $(YES),--yes)

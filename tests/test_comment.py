@@ -148,6 +148,7 @@ def test_compose__a_stage_that_broke_is_named_with_its_reason():
         "What stopped:\n\n- `train` in job `train` **failed** · the gate said no\n\nNot run: `model_tests` `scan`\n"
         in text
     )
+    assert "What its files say" not in text  # that nothing could be judged is what follows, and no contradiction
 
 
 def test_compose__a_scan_that_crashed_has_its_reason_shown_beside_the_verdict():
@@ -185,6 +186,19 @@ def test_compose__a_run_without_evidence_still_says_what_stopped_it(conclusion, 
     assert stopped in text
     assert "It left no evidence." in text
     assert "/actions/runs/5)" in text
+
+
+def test_compose__a_job_that_was_cancelled_before_it_began_did_not_stop_the_run():
+    waiting = tuple(Job(name=name, conclusion="cancelled") for name in ("model_tests", "scan"))
+    ended = (*jobs(train=("cancelled", TRAIN, "cancelled"), gate="failure")[:3], *waiting, jobs(gate="failure")[-1])
+    text = shown("cancelled", None, jobs=ended)
+    assert first(text) == "### No verdict: train was cancelled"
+    assert text.count("**was cancelled**") == 1
+    assert "Not run: `model_tests` `scan`\n" in text
+    text = shown("cancelled", None, jobs=tuple(Job(name=name, conclusion="cancelled") for name in NEEDED))
+    assert first(text) == "### No verdict: check was cancelled"
+    assert "- job `check` **was cancelled** ·" in text
+    assert "Not run: `plan` `train` `model_tests` `scan` `gate`\n" in text
 
 
 def test_compose__a_run_without_any_job_has_a_comment():

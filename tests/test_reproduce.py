@@ -154,7 +154,7 @@ def test_reproduce__packages_that_cannot_be_installed_are_said(shop, tmp_path):
     done = reproduced(shop, folder)
     assert done.returncode == 2
     assert "cannot tell: the packages of that time cannot be installed: ERROR:" in done.stderr
-    assert "gone-1.0-py3-none-any.whl" in done.stderr
+    assert "gone-1.0" in done.stderr  # a long path is cut at its end
 
 
 def resealed(found: Path, to: Path, change=None, **made_from: object) -> Path:
