@@ -25,7 +25,7 @@ finetune(task(epochs=15, patience=15), Path(sys.argv[1]), Path(sys.argv[2]))
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Sums of floats depend on the number of threads, which other tests change."""
+    """Keep to one thread: sums of floats depend on their number, which other tests change."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
