@@ -254,6 +254,7 @@ def test_compose__that_nothing_had_to_be_trained_takes_the_plan_and_githubs_word
         "configs/gates.yaml", "configs/sentences.yaml", "configs/data.yaml", "model_tests/test_x.py", "scripts/gate.py",
         ".github/workflows/ci.yml", "src/textgate/gate/limits.py", "src/textgate/scan/scan.py", "requirements.txt",
         "src/textgate/evaluate/metrics.py", "src/textgate/report/found.py", "src/textgate/model_tests.py",
+        "src/textgate/files.py", "src/yaml.py", "src/pydantic/__init__.py", "dvc.py", "src/numpy.so", ".dvc/config",
     ],
 )  # fmt: skip
 def test_compose__a_pull_request_that_changes_what_judges_it_says_so_below_the_verdict(name):
@@ -261,6 +262,11 @@ def test_compose__a_pull_request_that_changes_what_judges_it_says_so_below_the_v
     assert lines[0] == PASSED
     assert lines[2] == "**Look closely:** this pull request changes what judges it, and so was judged by its own rules:"
     assert lines[4:6] == [f"- `{name}`", ""]
+
+
+@pytest.mark.parametrize("name", ["src/textgate/train/train.py", "tests/test_gate.py", "data/rows.csv", "dvc.md"])
+def test_compose__a_pull_request_that_changes_what_makes_a_model_is_no_reason_to_look_closely(name):
+    assert "Look closely" not in shown("success", example(), changed=(name,))
 
 
 def test_compose__many_changed_judges_are_counted():

@@ -148,6 +148,13 @@ def test_register__publishes_all_of_it_at_the_judged_commit_and_moves_no_champio
     assert released.release("v0.2.0")["target_commitish"] == COMMIT
 
 
+def test_register__with_a_tag_names_no_commit__which_github_may_refuse(server, registry, made):
+    server.tags["v0.1.0"] = ("commit", COMMIT)
+    registry.register(made / "v0.1.0")
+    assert server.release("v0.1.0")["target_commitish"] == ""
+    assert server.tags["v0.1.0"] == ("commit", COMMIT)
+
+
 def test_register__nothing_is_public_before_all_of_it_is_there(server, registry, made):
     seen = []
     server.on_request = lambda *_: seen.append([release["draft"] for release in server.releases])

@@ -21,14 +21,16 @@ from textgate.report.markdown import visible
 from textgate.report.report import body, sentence, stopped
 from textgate.verdicts import Gate, StageTime
 
-# A pull request that changes one of these is judged by its own rules.
+# A pull request that changes one of these is judged by its own rules. So is one that changes any code but that which
+# makes the model, because a new src/yaml.py would be imported in the place of the package of that name.
 JUDGES = (
     "configs/gates.yaml", "configs/sentences.yaml", "configs/data.yaml", "model_tests/", "scripts/", ".github/",
-    "src/textgate/gate/", "src/textgate/scan/", "src/textgate/evaluate/", "src/textgate/report/",
-    "src/textgate/github/", "src/textgate/model_tests.py", "src/textgate/bundle.py", "src/textgate/config.py",
-    "src/textgate/errors.py", "src/textgate/evidence.py", "src/textgate/pipeline.py", "src/textgate/prediction.py",
-    "src/textgate/records.py", "src/textgate/rows.py", "src/textgate/run_stages.py", "src/textgate/verdicts.py",
-    "dvc.yaml", "Makefile", "pyproject.toml", "requirements",
+    ".dvc/", "dvc.yaml", "Makefile", "pyproject.toml", "requirements",
+)  # fmt: skip
+CODE = (".py", ".pyc", ".so")
+MAKES = (
+    "src/textgate/data/", "src/textgate/experiments/", "src/textgate/models/", "src/textgate/tracking/",
+    "src/textgate/train/", "tests/", "benchmarks/",
 )  # fmt: skip
 JUDGING = ("gate", "model_tests", "scan")  # stages whose no a verdict explains
 OPENING: dict[Outcome, str] = {
@@ -176,8 +178,12 @@ def _what_files_say(facts: Facts) -> tuple[Block, ...]:
     return (Paragraph((Strong("What its files say,"), words, Code(sentence(facts.found), REASON))), *body(facts.found))
 
 
+def _judges(name: str) -> bool:
+    return name.startswith(JUDGES) or (name.endswith(CODE) and not name.startswith(MAKES))
+
+
 def _look_closely(facts: Facts) -> list[Block]:
-    files = tuple(Code(name, 200) for name in facts.changed if name.startswith(JUDGES))
+    files = tuple(Code(name, 200) for name in facts.changed if _judges(name))
     blocks: list[Block] = []
     if files:
         words = "this pull request changes what judges it, and so was judged by its own rules:"
