@@ -9,7 +9,7 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check workflows setup choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test check workflows setup experiment experiments mlflow sweep data-diff choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and
 	@$(PY) scripts/pr.py $(CHOICE)
 
 test: $(VENV)/dev-ready .venv-scan/ready ## run the unit and integration tests
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadfile
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included
 	$(PY) -m ruff format --check src scripts tests model_tests benchmarks
@@ -51,8 +51,24 @@ model_tests gate report card: $(VENV)/ready
 scan: $(VENV)/ready .venv-scan/ready ## scan the model in build/model
 	@$(PY) scripts/scan.py
 
+experiment: ## make pr with the experiment NAME=
+	@$(MAKE) --no-print-directory pr EXPERIMENT="$(NAME)"
+
+experiments: $(VENV)/ready ## show all recorded runs side by side [LAST=, CSV=]
+	@$(PY) scripts/experiments.py $(if $(LAST),--last "$(LAST)") $(if $(CSV),--csv "$(CSV)")
+
+mlflow: $(VENV)/ready ## open MLflow's page on the recorded runs at http://127.0.0.1:5000 [PORT=]
+	@MLFLOW_DISABLE_TELEMETRY=true $(VENV)/bin/mlflow ui --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}" \
+		--host 127.0.0.1 --port $(or $(PORT),5000) --workers 1
+
+sweep: data ## train every combination of configs/sweep.yaml and score it on validation rows
+	@$(PY) scripts/sweep.py
+
+data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a folder or a git revision]
+	@$(PY) scripts/data_diff.py -- "$(A)" "$(B)"
+
 workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
-	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)")
+	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)",-n auto --dist loadfile)
 
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
 	.venv-ci/bin/python scripts/setup_repository.py $(if $(YES),--yes)
@@ -69,8 +85,8 @@ $(VENV)/ready: requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-wandb.txt
 	@touch $@
 
 .venv-scan/ready: requirements-scan.txt

@@ -10,10 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textgate.github.api import output
-
 from textgate import records
 from textgate.errors import run
+from textgate.github.api import output
 from textgate.github.changed import changed_files
 from textgate.github.event import payload, variable
 from textgate.github.plan import decide, read_event, read_variables

@@ -12,10 +12,11 @@ from textgate.errors import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="what release.py built, what registry.py fetched, or a bundle")
-    folder = parser.parse_args().folder
+    parser.add_argument("--version", help="what it has to be, vX.Y.Z (default: whatever is there)")
+    options = parser.parse_args()
     from textgate.smoke import smoke
 
-    print(smoke(folder))
+    print(smoke(options.folder, version=options.version))
 
 
 if __name__ == "__main__":

@@ -148,6 +148,7 @@ def test_compose__a_stage_that_broke_is_named_with_its_reason():
         "What stopped:\n\n- `train` in job `train` **failed** · the gate said no\n\nNot run: `model_tests` `scan`\n"
         in text
     )
+    assert "What its files say" not in text  # that nothing could be judged is what follows, and no contradiction
 
 
 def test_compose__a_scan_that_crashed_has_its_reason_shown_beside_the_verdict():
@@ -185,6 +186,19 @@ def test_compose__a_run_without_evidence_still_says_what_stopped_it(conclusion, 
     assert stopped in text
     assert "It left no evidence." in text
     assert "/actions/runs/5)" in text
+
+
+def test_compose__a_job_that_was_cancelled_before_it_began_did_not_stop_the_run():
+    waiting = tuple(Job(name=name, conclusion="cancelled") for name in ("model_tests", "scan"))
+    ended = (*jobs(train=("cancelled", TRAIN, "cancelled"), gate="failure")[:3], *waiting, jobs(gate="failure")[-1])
+    text = shown("cancelled", None, jobs=ended)
+    assert first(text) == "### No verdict: train was cancelled"
+    assert text.count("**was cancelled**") == 1
+    assert "Not run: `model_tests` `scan`\n" in text
+    text = shown("cancelled", None, jobs=tuple(Job(name=name, conclusion="cancelled") for name in NEEDED))
+    assert first(text) == "### No verdict: check was cancelled"
+    assert "- job `check` **was cancelled** ·" in text
+    assert "Not run: `plan` `train` `model_tests` `scan` `gate`\n" in text
 
 
 def test_compose__a_run_without_any_job_has_a_comment():
@@ -240,6 +254,7 @@ def test_compose__that_nothing_had_to_be_trained_takes_the_plan_and_githubs_word
         "configs/gates.yaml", "configs/sentences.yaml", "configs/data.yaml", "model_tests/test_x.py", "scripts/gate.py",
         ".github/workflows/ci.yml", "src/textgate/gate/limits.py", "src/textgate/scan/scan.py", "requirements.txt",
         "src/textgate/evaluate/metrics.py", "src/textgate/report/found.py", "src/textgate/model_tests.py",
+        "src/textgate/files.py", "src/yaml.py", "src/pydantic/__init__.py", "dvc.py", "src/numpy.so", ".dvc/config",
     ],
 )  # fmt: skip
 def test_compose__a_pull_request_that_changes_what_judges_it_says_so_below_the_verdict(name):
@@ -247,6 +262,11 @@ def test_compose__a_pull_request_that_changes_what_judges_it_says_so_below_the_v
     assert lines[0] == PASSED
     assert lines[2] == "**Look closely:** this pull request changes what judges it, and so was judged by its own rules:"
     assert lines[4:6] == [f"- `{name}`", ""]
+
+
+@pytest.mark.parametrize("name", ["src/textgate/train/train.py", "tests/test_gate.py", "data/rows.csv", "dvc.md"])
+def test_compose__a_pull_request_that_changes_what_makes_a_model_is_no_reason_to_look_closely(name):
+    assert "Look closely" not in shown("success", example(), changed=(name,))
 
 
 def test_compose__many_changed_judges_are_counted():

@@ -15,10 +15,21 @@ from textgate.train.finetune import choose_device, finetune, precision
 KILLED = """
 import sys
 from pathlib import Path
+import torch
 from tests.small import task
 from textgate.train.finetune import finetune
+torch.set_num_threads(1)
 finetune(task(epochs=15, patience=15), Path(sys.argv[1]), Path(sys.argv[2]))
 """
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Keep to one thread: sums of floats depend on their number, which other tests change."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def weights(model):

@@ -148,6 +148,13 @@ def test_register__publishes_all_of_it_at_the_judged_commit_and_moves_no_champio
     assert released.release("v0.2.0")["target_commitish"] == COMMIT
 
 
+def test_register__with_a_tag_names_no_commit__which_github_may_refuse(server, registry, made):
+    server.tags["v0.1.0"] = ("commit", COMMIT)
+    registry.register(made / "v0.1.0")
+    assert server.release("v0.1.0")["target_commitish"] == ""
+    assert server.tags["v0.1.0"] == ("commit", COMMIT)
+
+
 def test_register__nothing_is_public_before_all_of_it_is_there(server, registry, made):
     seen = []
     server.on_request = lambda *_: seen.append([release["draft"] for release in server.releases])
@@ -334,6 +341,13 @@ def test_promote__what_was_never_released_is_refused_and_the_known_are_named(rel
     assert registry.current() == "v0.1.0"
 
 
+def test_promote__a_draft_is_refused_also_where_it_is_found_by_its_tag(released, registry, made):
+    released.finds_drafts_by_tag = True
+    publish(released, made / "v0.2.0", draft=True)
+    with pytest.raises(Refused, match=r"v0\.2\.0 was never released"):
+        registry.promote("v0.2.0")
+
+
 def test_promote__a_pre_release_is_refused(released, registry, made):
     publish(released, made / "v0.2.0")["prerelease"] = True
     with pytest.raises(Refused, match=r"v0\.2\.0 is marked as a pre-release, so it is not for production"):
@@ -508,6 +522,12 @@ def test_fetch__a_release_of_something_else_is_refused(server, registry, tmp_pat
 @pytest.mark.parametrize("name", ["../../evil", "a b", "-rf", "x" * 101])
 def test_fetch__an_odd_asset_name_is_refused(released, registry, tmp_path, name):
     spoil(released, name, b"{}")
+    nothing_left(registry, r"v0\.1\.0 has odd or double files", tmp_path / "to")
+
+
+def test_fetch__two_assets_of_one_name_are_refused(released, registry, tmp_path):
+    release = released.release("v0.1.0")
+    release["assets"].append(released.asset("v0.1.0", "gate.json") | {"id": 99_999})
     nothing_left(registry, r"v0\.1\.0 has odd or double files", tmp_path / "to")
 
 
@@ -709,6 +729,7 @@ def test_scripts__restore_says_what_it_left(released, made):
 
 
 def test_scripts__a_failed_fetch_is_unknown_and_says_no_champion(released, tmp_path):
+    assert finished(run_script("registry", "fetch", "--to", tmp_path / "champion"))[0] == 0
     released.status["releases/latest"] = 401
     process = run_script("registry", "fetch", "--to", tmp_path / "champion", GITHUB_OUTPUT=str(tmp_path / "fetch"))
     code, _, err = finished(process)
@@ -716,6 +737,7 @@ def test_scripts__a_failed_fetch_is_unknown_and_says_no_champion(released, tmp_p
     assert err.startswith("cannot tell: GET repos/team/model/releases/latest: GitHub does not take the token (401)")
     assert err.count("\n") == 1
     assert not (tmp_path / "fetch").exists()
+    assert not (tmp_path / "champion").exists(), "what an earlier fetch left must not pass for this one's result"
 
 
 def test_scripts__the_registry_needs_neither_numpy_nor_a_model_library():

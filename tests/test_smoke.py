@@ -59,6 +59,19 @@ def test_smoke__a_fetched_release_answers_under_its_version(fetched, configs):
     assert smoke(fetched, configs).startswith("v0.1.0 answers: south (")
 
 
+@pytest.mark.parametrize("kind", ["release", "fetched"])
+def test_smoke__another_version_than_is_asked_for_is_refused(kind, configs, request):
+    folder = request.getfixturevalue(kind)
+    assert smoke(folder, configs, "v0.1.0").startswith("v0.1.0 answers")
+    with pytest.raises(Refused, match=r"holds v0\.1\.0, not v0\.1\.1: see which version is in production"):
+        smoke(folder, configs, "v0.1.1")
+
+
+def test_smoke__a_plain_bundle_is_no_version(bundle, configs):
+    with pytest.raises(Refused, match=r"holds no release, not v0\.1\.0"):
+        smoke(bundle, configs, "v0.1.0")
+
+
 def test_smoke__a_plain_bundle_answers_under_its_digest(bundle, configs):
     assert smoke(bundle, configs).startswith(f"bundle {digest(bundle)[:12]} answers: south")
 

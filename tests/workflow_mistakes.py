@@ -100,6 +100,13 @@ MISTAKES = {
     ],
     order.failures_stop_what_follows: [
         ("ci", "needs.check.result == 'success' && ", "", "train does not look at check"),
+        (
+            "ci",
+            "needs.plan.result == 'success' && ",
+            "",
+            "train does not look at plan",
+        ),  # its outputs outlive a failure
+        ("ci", "needs.launch.result == 'success' \\|\\| ", "", "train does not look at launch"),
     ],
     order.stages_in_order: [
         ("ci", "--stage scan", "--stage gate", "no step runs the stage scan"),

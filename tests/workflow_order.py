@@ -21,13 +21,13 @@ def jobs_in_order(file: File) -> list[str]:
 
 
 def failures_stop_what_follows(file: File) -> list[str]:
-    """Ask of a job with a status of its own, such as !cancelled(), that it looks at each job that it needs."""
+    """Ask of a job with a status of its own, such as !cancelled(), that it looks at the result of all it needs."""
     found = []
     for name, job in file.jobs.items():
         text = condition(job)
         if name in ("gate", "remove") or not re.search(r"(?:always|cancelled)\(\)", text):
             continue
-        unseen = [needed for needed in file.needs(name) if f"needs.{needed}." not in text]
+        unseen = [needed for needed in file.needs(name) if f"needs.{needed}.result" not in text]
         found += [f"{name} does not look at {needed}" for needed in unseen]
     return found
 

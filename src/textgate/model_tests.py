@@ -80,7 +80,7 @@ def hash_tests(tests: Path) -> str:
 def _pytest(tests: Path, model: Path, junit: Path, log: Path) -> None:
     command = [sys.executable, "-m", "pytest", str(tests), f"--junit-xml={junit}", "-q", "--tb=short"]
     command += ["-p", "pytest_benchmark.plugin", f"--bundle={model}"]
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     source = str(Path(__file__).resolve().parent.parent)  # the tests use the textgate that runs them
     environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": source}
     try:

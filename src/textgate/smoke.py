@@ -18,6 +18,7 @@ from textgate.models.classifier import Bundle, open_bundle
 from textgate.prediction import Prediction, prediction, schema
 from textgate.release.archive import unpack
 from textgate.release.assets import SUMS, archive_name, check
+from textgate.release.versions import version_of
 from textgate.scan.policy import one_line, vouch_folder
 from textgate.sentences import load_sentences
 
@@ -33,19 +34,28 @@ ODD = {
 }
 
 
-def smoke(folder: Path, configs: Path = CONFIGS) -> str:
+def smoke(folder: Path, configs: Path = CONFIGS, version: str | None = None) -> str:
     """Ask the bundle in a folder and return one line that says what it answers.
 
     The folder is a release as it was built (it is checked whole), one that a registry fetched, or a plain bundle.
-    Raises Refused for an altered bundle, one that nobody vouches for, or an answer of another form than promised;
-    CannotTell if there is no bundle.
+    Raises Refused for another version than is asked for, an altered bundle, one that nobody vouches for, or an answer
+    of another form than promised; CannotTell if there is no bundle.
     """
     if (folder / SUMS).exists():
         release = check(folder)
+        _same_version(folder, release, version)
         with tempfile.TemporaryDirectory() as temporary:
             unpack(folder / archive_name(release.bundle_digest), Path(temporary, "bundle"))
             return _answers(Path(temporary, "bundle"), release, configs)
-    return _answers(*bundle_in(folder), configs)
+    path, fetched = bundle_in(folder)
+    _same_version(folder, fetched, version)
+    return _answers(path, fetched, configs)
+
+
+def _same_version(folder: Path, release: Release | None, version: str | None) -> None:
+    found = release.version if release else "no release"
+    if version is not None and found != version_of(version):
+        raise Refused(f"{folder} holds {found}, not {version_of(version)}: see which version is in production")
 
 
 def _answers(path: Path, release: Release | None, configs: Path) -> str:

@@ -99,7 +99,7 @@ class Log:
         """Return every job; steps that did not run are `skipped`, what was under way at the end is `cancelled`."""
         for job in self._jobs.values():
             under_way = self._running.get(job.key, set())
-            if cancelled and (under_way or job.conclusion == "skipped"):
+            if cancelled and (under_way or (job.started and job.conclusion == "skipped")):
                 job.conclusion = "cancelled"
             others = {key: "cancelled" if key in under_way else "skipped" for key in job.step_keys()}
             job.steps = others | job.steps

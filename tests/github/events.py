@@ -20,6 +20,17 @@ def pull_request(
     return run(hub, workflow, "pull_request", event, pull["merge_commit_sha"], read_only=fork, **more)
 
 
+def merge_group(hub: LocalGitHub, number: int, workflow: str = "ci.yml", **more: Any) -> Run:
+    """Run a workflow for a pull request that waits in the merge queue."""
+    pull = hub.pull(number)
+    head, base = pull["merge_commit_sha"], pull["base"]["sha"]
+    hub.git.set_ref(f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}", head)
+    group = {"head_sha": head, "head_ref": f"refs/heads/gh-readonly-queue/main/pr-{number}-{base}"}
+    group |= {"base_sha": base, "base_ref": "refs/heads/main"}
+    event = {"action": "checks_requested", "merge_group": group} | _with_repository(hub, "rosa")
+    return run(hub, workflow, "merge_group", event, head, **more)
+
+
 def workflow_run(hub: LocalGitHub, of: Run, workflow: str = "comment.yml", **more: Any) -> Run:
     """Run a workflow of the default branch because another one has ended."""
     shown = {name: value for name, value in hub.runs[of.id].items() if name != "jobs"}

@@ -98,7 +98,7 @@ class LocalGitHub:
     def fail(
         self, method: str, path: str, status: int, times: int = 1, headers: dict | None = None, message=""
     ) -> None:
-        """Answer the next calls whose path fits a regular expression with an error."""
+        """Answer the next calls whose path fits a regular expression with an error; status 0 drops the line."""
         self._door.faults.append(Fault(method, path, status, times, headers or {}, message or "Server Error"))
 
     def hold(self, method: str, path: str, after: int) -> Callable[[], str]:

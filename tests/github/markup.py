@@ -1,4 +1,4 @@
-"""What a comment does beside being read, as a Markdown parser sees it: links, pictures, HTML, and words outside code."""
+"""What a comment does beside being read, as a Markdown parser sees it: links, pictures, HTML, words outside of code."""
 
 import re
 from dataclasses import dataclass

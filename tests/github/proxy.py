@@ -25,7 +25,7 @@ COMMENT = r"/issues/(\d+/comments|comments/\d+)"
 
 @dataclass
 class Fault:
-    """An answer to give instead of the true one, a number of times."""
+    """An answer to give instead of the true one, a number of times; status 0: none, the line is dropped."""
 
     method: str
     path: str
@@ -99,6 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
             reply = Reply(
                 {"message": f"{type(error).__name__} in the local GitHub", "trace": traceback.format_exc()}, 500
             )
+        if not reply.status:
+            self.close_connection = True
+            return
         content = reply.content()
         self.send_response(reply.status)
         kind = {"Content-Type": "application/json; charset=utf-8"} | reply.headers

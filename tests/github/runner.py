@@ -105,7 +105,8 @@ class _Started:
     def _facts(self, sha: str) -> dict[str, Any]:
         """Return what GitHub says about a run; on a pull request, its commit is the head and not the merge."""
         head = self.event.get("pull_request", {}).get("head", {})
-        branch = head.get("ref") or re.sub("^refs/(heads|tags)/", "", self.event.get("ref", "refs/heads/main"))
+        ref = self.event.get("merge_group", {}).get("head_ref") or self.event.get("ref", "refs/heads/main")
+        branch = head.get("ref") or re.sub("^refs/(heads|tags)/", "", ref)
         owner = head["repo"]["owner"]["login"] if head else OWNER
         names = {"name": self.workflow.name, "event": self.event_name, "path": self.path}
         source = {"head_sha": head.get("sha", sha), "head_branch": branch, "head_owner": owner}

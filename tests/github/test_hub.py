@@ -152,8 +152,12 @@ def test_hub__an_asset_comes_back_byte_by_byte_until_it_is_corrupted(hub: LocalG
 
 
 def test_hub__a_fault_is_answered_as_often_as_was_asked(hub: LocalGitHub) -> None:
-    hub.fail("GET", r"/releases/latest$", 503, times=2, headers={"Retry-After": "0"})
-    assert [hub.call("GET", "releases/latest")[0] for _ in range(3)] == [503, 503, 200]
+    hub.fail("GET", r"/actions/runs$", 503, times=2, headers={"Retry-After": "0"})
+    assert [hub.call("GET", "actions/runs")[0] for _ in range(3)] == [503, 503, 200]
+    hub.fail("GET", r"/actions/runs$", 0)
+    with pytest.raises(ConnectionError, match="closed connection"):
+        hub.call("GET", "actions/runs")
+    assert hub.call("GET", "actions/runs")[0] == 200
 
 
 def test_hub__settings_are_kept(hub: LocalGitHub) -> None:

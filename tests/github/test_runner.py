@@ -85,6 +85,18 @@ def test_run__a_cancelled_run_says_where_it_was(hub: LocalGitHub, work: Path) ->
     assert ci.conclusion == hub.api("GET", f"actions/runs/{ci.id}")["conclusion"] == "cancelled"
     assert (ci.jobs["plan"].conclusion, ci.jobs["train"].conclusion) == ("success", "cancelled")
     assert (ci.step("train", "train"), ci.step("train", "after")) == ("cancelled", "skipped")
+    assert {ci.jobs[name].conclusion for name in ("gate", "deploy/publish")} == {"skipped"}  # neither had begun
+
+
+def test_run__is_cancelled_by_a_call_that_is_held_back(hub: LocalGitHub, work: Path) -> None:
+    number = opened(hub, work, "held")
+    ci = events.pull_request(hub, number)
+    posting = hub.hold("POST", r"/comments$", after=0)
+    said = events.workflow_run(hub, ci, at_step=("comment", "1"), then=posting)
+    assert (said.conclusion, said.jobs["comment"].conclusion) == ("cancelled", "cancelled")
+    assert hub.comments(number) == []
+    assert events.workflow_run(hub, ci).conclusion == "success"
+    assert len(hub.comments(number)) == 1
 
 
 def test_run__something_can_happen_when_a_step_begins(hub: LocalGitHub, work: Path) -> None:

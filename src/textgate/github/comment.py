@@ -21,13 +21,16 @@ from textgate.report.markdown import visible
 from textgate.report.report import body, sentence, stopped
 from textgate.verdicts import Gate, StageTime
 
-# A pull request that changes one of these is judged by its own rules.
+# A pull request that changes one of these is judged by its own rules. So is one that changes any code but that which
+# makes the model, because a new src/yaml.py would be imported in the place of the package of that name.
 JUDGES = (
     "configs/gates.yaml", "configs/sentences.yaml", "configs/data.yaml", "model_tests/", "scripts/", ".github/",
-    "src/textgate/gate/", "src/textgate/scan/", "src/textgate/evaluate/", "src/textgate/report/",
-    "src/textgate/github/", "src/textgate/model_tests.py", "src/textgate/bundle.py", "src/textgate/records.py",
-    "src/textgate/run_stages.py",
-    "dvc.yaml", "Makefile", "requirements",
+    ".dvc/", "dvc.yaml", "Makefile", "pyproject.toml", "requirements",
+)  # fmt: skip
+CODE = (".py", ".pyc", ".so")
+MAKES = (
+    "src/textgate/data/", "src/textgate/experiments/", "src/textgate/models/", "src/textgate/tracking/",
+    "src/textgate/train/", "tests/", "benchmarks/",
 )  # fmt: skip
 JUDGING = ("gate", "model_tests", "scan")  # stages whose no a verdict explains
 OPENING: dict[Outcome, str] = {
@@ -151,9 +154,10 @@ def _stopped(facts: Facts) -> list[Block]:
     for time in records.values():
         reason = visible(time.reason or "without a reason", REASON)
         lines.append((Code(time.stage), WORDS[time.outcome], f"by its own record · {reason}"))
-    skipped = [Code(name) for name in NEEDED if conclusion(facts.jobs, name) == "skipped"]
+    told = {stop.job for stop in stops(facts.jobs)}
+    left = [name for name in NEEDED if conclusion(facts.jobs, name) in ("skipped", "cancelled") and name not in told]
     blocks: list[Block] = [Paragraph("What stopped:"), Bullets(tuple(lines))] if lines else []
-    return [*blocks, Paragraph(("Not run:", *skipped))] if skipped else blocks
+    return [*blocks, Paragraph(("Not run:", *map(Code, left)))] if left else blocks
 
 
 def _unread(facts: Facts) -> list[Block]:
@@ -167,14 +171,19 @@ def _what_files_say(facts: Facts) -> tuple[Block, ...]:
     """Return the report; where the first line is not the verdict's own, with what became of that."""
     if facts.found is None:
         return ()
-    if _first_line(facts) == sentence(facts.found) or facts.found.gate is None:
+    follows = _verdict(facts) == "unknown" and facts.run.conclusion != "success"  # from what stopped, told above
+    if follows or _first_line(facts) == sentence(facts.found) or facts.found.gate is None:
         return body(facts.found)
     words = "which does not count, because GitHub says otherwise or they contradict themselves:"
     return (Paragraph((Strong("What its files say,"), words, Code(sentence(facts.found), REASON))), *body(facts.found))
 
 
+def _judges(name: str) -> bool:
+    return name.startswith(JUDGES) or (name.endswith(CODE) and not name.startswith(MAKES))
+
+
 def _look_closely(facts: Facts) -> list[Block]:
-    files = tuple(Code(name, 200) for name in facts.changed if name.startswith(JUDGES))
+    files = tuple(Code(name, 200) for name in facts.changed if _judges(name))
     blocks: list[Block] = []
     if files:
         words = "this pull request changes what judges it, and so was judged by its own rules:"

@@ -50,10 +50,14 @@ def read_jobs(github: GitHub, run_id: int) -> tuple[Job, ...]:
 
 
 def stops(jobs: tuple[Job, ...]) -> tuple[Stop, ...]:
-    """Return each job that failed, ran out of time or was cancelled, in that order, with its first such step."""
+    """Return each job that failed, ran out of time or was cancelled, in that order, with its first such step.
+
+    A job that was cancelled before its first step stopped nothing: of those, one is told if there is nothing else.
+    """
     stopped = [job for job in jobs if job.conclusion in STOPPED]
     stopped.sort(key=lambda job: (list(STOPPED).index(job.conclusion or ""), _place(job.name)))
-    return tuple(map(_stop, stopped))
+    begun = [job for job in stopped if job.steps or job.conclusion != "cancelled"]
+    return tuple(map(_stop, begun or stopped[:1]))
 
 
 def conclusion(jobs: tuple[Job, ...], name: str) -> str | None:

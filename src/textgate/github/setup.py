@@ -18,8 +18,9 @@ from textgate.github.wanted import Json
 from textgate.report.markdown import visible
 
 JUDGES = (  # what decides about a model: a change here needs the word of an owner
-    "/.github/", "/configs/data.yaml", "/configs/gates.yaml", "/configs/repository.yaml", "/configs/sentences.yaml",
-    "/model_tests/", "/scripts/", "/src/textgate/gate/", "/src/textgate/github/", "/src/textgate/scan/",
+    "/.github/", "/Makefile", "/configs/data.yaml", "/configs/gates.yaml", "/configs/release.yaml",
+    "/configs/repository.yaml", "/configs/sentences.yaml", "/dvc.yaml", "/model_tests/", "/requirements*", "/scripts/",
+    "/src/",
 )  # fmt: skip
 OWNERS = ".github/CODEOWNERS"
 ORIGIN = re.compile(r"[/:]([\w-]+/[\w.-]+?)(?:\.git)?/?$")

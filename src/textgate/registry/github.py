@@ -214,14 +214,17 @@ class GitHubReleases:
         return found
 
     def _publish(self, release: Release, files: Mapping[str, Path]) -> None:
-        said = {
+        said: dict[str, Any] = {
             "tag_name": release.version,
-            "target_commitish": release.judged_commit,
             "name": release.version,
             "body": read_text(files[NOTES], "build the release again"),
             "prerelease": False,
             "make_latest": "false",  # before its smoke test it serves nobody
         }
+        # Only where there is no tag yet: GitHub refuses a workflow's token that names a commit whose workflow files
+        # differ from those on the default branch, and a tag says it anyway.
+        if commit_of_tag(self.github, release.version) is None:
+            said["target_commitish"] = release.judged_commit
         draft = self._draft(release.version, said)
         there = assets_of(self.github, draft)
         good = {name for name in files if name in there and holds(self.github, there[name], files[name])}

@@ -114,7 +114,7 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
     scratch.mkdir(parents=True, exist_ok=True)
     folder = build / "data"
     run = Training(choice, data, read_split("train", folder), read_split("valid", folder), scratch)
-    _check_labels(run)
+    check_labels(run)
     names = {"baseline": choice.train.baseline, "candidate": choice.train.experiment}
     digests = {
         role: _seal(run, name, build / ("model" if role == "candidate" else role)) for role, name in names.items()
@@ -141,7 +141,8 @@ def megabytes(maxrss: int, system: str) -> float:
     return round(maxrss / (1024**2 if system == "darwin" else 1024), 1)
 
 
-def _check_labels(run: Training) -> None:
+def check_labels(run: Training) -> None:
+    """Raise CannotTell if a label has no training or no validation row."""
     for split, rows in (("training", run.train), ("validation", run.valid)):
         for label in run.data.labels:
             if label not in rows.labels:

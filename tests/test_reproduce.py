@@ -1,0 +1,415 @@
+"""A release trained again: real commits, rows in DVC, real trainings of the linear model, in processes of their own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+from tests.project import QUIET, commit, dvc, edit, git, make_project, must, script, small_rows, write_rows
+from tests.small import LABELS, REFERENCE, SHA, TFIDF, fit_tfidf, seal_small
+from tests.small import small_rows as small_texts
+
+from textgate import records
+from textgate.bundle import MANIFEST, digest, seal, verify
+from textgate.config import Experiment
+from textgate.errors import Refused
+from textgate.evidence import Release
+from textgate.files import sha256_file, write_jsonl
+from textgate.models.classifier import open_bundle
+from textgate.reproduce import Reproduction, compare, verdict
+from textgate.worktree import WORKTREES
+
+BORROWED = "borrowed-1.0-py3-none-any.whl"
+
+
+def release(project: Path, to: Path) -> Path:
+    """Leave build/model where a registry would fetch it to."""
+    shutil.copytree(project / "build/model", to / "bundle")
+    shutil.copy(project / "build/train.json", to)
+    describe(to)
+    return to
+
+
+def describe(to: Path) -> None:
+    """Write the release.json that fits the bundle."""
+    manifest = verify(to / "bundle")
+    found = Release(
+        version="v0.1.0",
+        bundle_digest=digest(to / "bundle"),
+        data_fingerprint=manifest.data_fingerprint,
+        experiment=manifest.experiment,
+        commit=manifest.commit,
+        judged_commit="1" * 40,
+    )
+    records.write(to / "release.json", found)
+
+
+def train(project: Path) -> None:
+    for stage in ("choose", "data", "train"):
+        must(script(project, stage))
+
+
+def write_borrowed(folder: Path) -> None:
+    """Write a wheel that lends a new environment the packages of this one, so that pip need fetch none."""
+    info = "borrowed-1.0.dist-info"
+    with zipfile.ZipFile(folder / BORROWED, "w") as wheel:
+        wheel.writestr("borrowed.pth", sysconfig.get_paths()["purelib"] + "\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: borrowed\nVersion: 1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    """Return a folder with a project and its releases `first` (rows in DVC) and `other`: trained at another commit.
+
+    At that commit requirements.txt named another package. Since then, rows, settings and code have changed again.
+    """
+    folder = tmp_path_factory.mktemp("shop")
+    project = make_project(folder / "project")
+    (project / ".gitignore").write_text((project / ".gitignore").read_text() + "/data/*.csv\n", encoding="utf-8")
+    must(dvc(project, "add", "data/rows.csv"))
+    commit(project, "first")
+    train(project)
+    release(project, folder / "first")
+    lock = (project / "requirements.txt").read_text(encoding="utf-8")
+    (project / "requirements.txt").write_text(f"./{BORROWED}\n", encoding="utf-8")
+    write_borrowed(project)
+    edit(project, "train", seed=14)
+    commit(project, "other packages")
+    train(project)
+    release(project, folder / "other")
+    (project / "requirements.txt").write_text(lock, encoding="utf-8")
+    edit(project, "train", seed=15)
+    write_rows(project / "data/rows.csv", small_rows(310))
+    must(dvc(project, "add", "data/rows.csv"))
+    (project / "scripts/train.py").write_text("raise SystemExit('not the code of the release')\n", encoding="utf-8")
+    commit(project, "today")
+    return folder
+
+
+@pytest.fixture
+def first(shop, tmp_path) -> Path:
+    """Return a copy of the first release, free to be damaged."""
+    return Path(shutil.copytree(shop / "first", tmp_path / "first"))
+
+
+def reproduced(shop: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    done = script(shop / "project", "reproduce", "--release", folder)
+    assert "Traceback" not in done.stderr
+    assert git(shop / "project", "worktree", "list").count("\n") == 0
+    worktrees = shop / "project" / WORKTREES
+    assert not worktrees.exists() or not list(worktrees.iterdir())
+    return done
+
+
+def test_reproduce__the_same_commit_gives_the_same_bytes_though_everything_has_changed_since(shop):
+    before = git(shop / "project", "status", "--porcelain"), digest(shop / "project/build/model")
+    done = must(reproduced(shop, shop / "first"))
+    assert done.stdout == f"reproduced: same bytes, {digest(shop / 'first/bundle')}\n"
+    assert "training tfidf" in done.stderr  # and not taken from a cache
+    assert (git(shop / "project", "status", "--porcelain"), digest(shop / "project/build/model")) == before
+
+
+def test_reproduce__a_bundle_alone_will_do(shop):
+    assert must(reproduced(shop, shop / "first/bundle")).stdout.startswith("reproduced: same bytes, ")
+
+
+def test_reproduce__other_packages_are_installed_into_an_environment_of_their_own(shop):
+    done = must(reproduced(shop, shop / "other"))
+    assert "installing requirements.txt of that time into an environment of its own" in done.stderr
+    assert done.stdout == f"reproduced: same bytes, {digest(shop / 'other/bundle')}\n"
+
+
+def test_reproduce__installed_packages_other_than_the_listed_ones_are_not_used(shop, tmp_path):
+    versions = verify(shop / "other/bundle").versions | {"numpy": "1.0"}
+    git(shop / "project", "checkout", "--quiet", verify(shop / "other/bundle").commit)
+    done = must(reproduced(shop, resealed(shop / "other", tmp_path / "r", versions=versions)))
+    git(shop / "project", "checkout", "--quiet", "main")
+    assert "installing requirements.txt of that time" in done.stderr
+    assert f"  numpy {np.__version__}, was 1.0\n" in done.stdout
+    assert "reproduced but for rounding" in done.stdout
+
+
+def test_reproduce__packages_that_cannot_be_installed_are_said(shop, tmp_path):
+    project = shop / "project"
+    today = git(project, "rev-parse", "HEAD")
+    (project / "requirements.txt").write_text("./gone-1.0-py3-none-any.whl\n", encoding="utf-8")
+    there = commit(project, "no such package")
+    folder = resealed(
+        shop / "first", tmp_path / "r", commit=there, lock_sha256=sha256_file(project / "requirements.txt")
+    )
+    git(project, "branch", "kept", there)
+    git(project, "reset", "--quiet", "--hard", today)
+    done = reproduced(shop, folder)
+    assert done.returncode == 2
+    assert "cannot tell: the packages of that time cannot be installed: ERROR:" in done.stderr
+    assert "gone-1.0" in done.stderr  # a long path is cut at its end
+
+
+def resealed(found: Path, to: Path, change=None, **made_from: object) -> Path:
+    """Copy a release, change its bundle and seal it again: what somebody could release, or another machine train."""
+    shutil.copytree(found, to)
+    if change is not None:
+        change(to / "bundle")
+    path = to / "bundle" / MANIFEST
+    manifest = json.loads(path.read_text(encoding="utf-8")) | made_from
+    manifest["files"] = {name: sha256_file(to / "bundle" / name) for name in manifest["files"]}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    describe(to)
+    return to
+
+
+def turn(folder: Path, by: float, only: str = "") -> None:
+    """Change weights of a linear bundle by about a share of themselves, each in a direction of its own."""
+    path, chance = folder / "tfidf.safetensors", np.random.default_rng(1)
+    tensors = load_file(path)
+    for name, values in tensors.items():
+        if only in name:
+            tensors[name] = (values * (1 + by * chance.standard_normal(values.shape))).astype(values.dtype)
+    save_file(tensors, path)
+
+
+def test_reproduce__rounding_of_another_machine_is_told_from_another_model(shop, tmp_path):
+    versions = verify(shop / "first/bundle").versions | {"python": "3.11.0"}
+    folder = resealed(shop / "first", tmp_path / "r", lambda bundle: turn(bundle, 1e-6), versions=versions)
+    done = must(reproduced(shop, folder))
+    assert "not the same bytes: released " in done.stdout
+    assert f"  python {sys.version.split()[0]}, was 3.11.0\n" in done.stdout
+    assert "  files that differ: tfidf.safetensors\n" in done.stdout
+    assert "  trained released: device cpu, threads 2, precision float32\n" in done.stdout
+    assert "  trained now: device cpu, threads 2, precision float32\n" in done.stdout
+    assert "  this machine: " in done.stdout
+    assert "reproduced but for rounding: same answer to 47 of 47 test rows (100.00 %)" in done.stdout
+
+
+def test_reproduce__another_model_is_refused(shop, tmp_path):
+    folder = resealed(shop / "first", tmp_path / "r", lambda bundle: turn(bundle, 30.0))
+    done = reproduced(shop, folder)
+    assert done.returncode == 1
+    assert "refused: not reproduced: same answer to " in done.stderr
+    assert "reproduced but" not in done.stdout
+
+
+def test_reproduce__other_rows_are_refused(shop, tmp_path):
+    done = reproduced(shop, resealed(shop / "first", tmp_path / "r", data_fingerprint="1" * 64))
+    assert done.returncode == 1
+    assert "refused: the rows that come out today have the fingerprint " in done.stderr
+    assert ", not 111111111111…: restore the rows of that time first" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("made_from", "code", "words"),
+    [
+        ({"commit": "0" * 40}, 2, "cannot tell: commit 000000000000 is on no branch and no tag here: run git fetch"),
+        ({"commit": "no git"}, 1, "refused: it was trained from files that are in no commit (no git)"),
+        ({"commit": "0" * 40 + "+changes"}, 1, "refused: it was trained from files that are in no commit (0000000000"),
+        ({"commit": "--upload-pack=x"}, 1, "refused: it was trained from files that are in no commit"),
+        ({"lock_sha256": "2" * 64}, 1, "refused: v0.1.0 names another requirements.txt than commit "),
+        ({"experiment": "../../x"}, 2, "cannot tell: choose at "),
+    ],
+)
+def test_reproduce__what_a_bundle_says_of_itself_is_not_believed(shop, tmp_path, made_from, code, words):
+    done = reproduced(shop, resealed(shop / "first", tmp_path / "r", **made_from))
+    assert done.returncode == code
+    assert words in done.stderr
+
+
+def test_reproduce__a_commit_that_was_only_fetched_does_not_run(shop, tmp_path):
+    project = shop / "project"
+    tree = git(project, "rev-parse", "HEAD^{tree}")
+    stray = git(project, "commit-tree", "-m", "from a fork", "-p", "HEAD", tree)
+    done = reproduced(shop, resealed(shop / "first", tmp_path / "r", commit=stray))
+    assert done.returncode == 2
+    assert f"commit {stray[:12]} is on no branch and no tag here" in done.stderr
+
+
+def test_reproduce__an_altered_bundle_is_refused_before_anything_runs(shop, first):
+    for name, content, words in (
+        ("tfidf.json", b"{}", "tfidf.json is not the file that was sealed"),
+        ("more.pkl", b"", "more.pkl is not in the manifest"),
+    ):
+        before = (first / "bundle" / name).read_bytes() if (first / "bundle" / name).exists() else None
+        (first / "bundle" / name).write_bytes(content)
+        done = reproduced(shop, first)
+        assert done.returncode == 1
+        assert words in done.stderr
+        assert "===" not in done.stderr
+        (first / "bundle" / name).unlink() if before is None else (first / "bundle" / name).write_bytes(before)
+
+
+def test_reproduce__a_sealed_bundle_that_nobody_vouches_for_is_refused(shop, first):
+    (first / "bundle/weights.pkl").write_bytes(b"\x80\x04.")
+    manifest = json.loads((first / "bundle" / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"]["weights.pkl"] = sha256_file(first / "bundle/weights.pkl")
+    (first / "bundle" / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    describe(first)
+    done = reproduced(shop, first)
+    assert done.returncode == 1
+    assert "a pickle, which can carry code" in done.stderr
+    assert "===" not in done.stderr
+
+
+def test_reproduce__a_bundle_other_than_the_released_one_is_refused(shop, first):
+    shutil.rmtree(first / "bundle")
+    shutil.copytree(shop / "other/bundle", first / "bundle")
+    done = reproduced(shop, first)
+    assert done.returncode == 1
+    assert "was expected" in done.stderr
+
+
+def test_reproduce__a_folder_without_a_bundle_is_said(shop, tmp_path):
+    done = reproduced(shop, tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "nowhere is missing" in done.stderr
+
+
+def test_reproduce__rows_that_dvc_lost_are_said(shop):
+    cache = shop / "project/.dvc/cache"
+    cache.rename(shop / "hidden")
+    try:
+        done = reproduced(shop, shop / "first")
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+        (shop / "hidden").rename(cache)
+    assert done.returncode == 2
+    assert "the rows of data/rows.csv.dvc are neither in DVC's cache nor in a remote" in done.stderr
+
+
+def start(shop: Path) -> subprocess.Popen[str]:
+    """Start a reproduction and return when its training runs."""
+    process = subprocess.Popen(
+        [sys.executable, "scripts/reproduce.py", "--release", shop / "first"],
+        cwd=shop / "project",
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | QUIET,
+    )
+    next(line for line in process.stderr if line == "=== train\n")
+    return process
+
+
+def test_reproduce__ctrl_c_leaves_no_worktree(shop):
+    with start(shop) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        process.stderr.read()
+    assert process.returncode == 130
+    assert list((shop / "project" / WORKTREES).iterdir()) == []
+    assert git(shop / "project", "worktree", "list").count("\n") == 0
+
+
+def test_reproduce__after_a_kill_the_next_run_tidies_up_and_does_its_work(shop):
+    with start(shop) as process:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stderr.read()
+    assert len(list((shop / "project" / WORKTREES).iterdir())) == 1
+    assert must(reproduced(shop, shop / "first")).stdout.startswith("reproduced: same bytes")
+
+
+def small_bundle(folder: Path, seed: int = 1, labels: tuple[str, ...] = LABELS) -> Path:
+    folder.mkdir()
+    fit_tfidf(seed).save(folder)
+    seal_small(folder, labels=labels)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """Return a folder with 2,000 test rows."""
+    texts, targets = small_texts(2000, seed=5)
+    rows = enumerate(reversed(list(zip(texts, targets, strict=True))))  # the largest difference comes early
+    write_jsonl(
+        tmp_path / "data/test.jsonl",
+        ({"id": str(number), "text": text, "label": LABELS[target], "group": "g"} for number, (text, target) in rows),
+    )
+    return tmp_path / "data"
+
+
+def test_compare__looks_at_every_test_row_and_names_the_fields_that_differ(tmp_path, data):
+    old, new = small_bundle(tmp_path / "old"), small_bundle(tmp_path / "new")
+    assert compare(old, new, data, ()) == Reproduction(digest(old), digest(old))
+    turn(new, 0.01)
+    seal(
+        new,
+        kind="tfidf",
+        labels=LABELS,
+        experiment="small",
+        config=Experiment(description="other", model=TFIDF.model_copy(update={"c": 2.0})),
+        parts=(),
+        seed=2,
+        data_fingerprint=SHA,
+        commit="none",
+        lock_sha256=SHA,
+        versions={"numpy": "9"},
+        reference=REFERENCE,
+    )
+    found = compare(old, new, data, ("machines",))
+    assert found.rows == 2000
+    assert 0 < found.max_difference < 0.1
+    assert found.differences == (
+        "manifest.json: config differs",
+        "manifest.json: seed differs",
+        "numpy 9, was missing",
+        "files that differ: tfidf.safetensors",
+        "machines",
+    )
+
+
+def test_compare__counts_each_row_with_another_answer_and_keeps_the_largest_difference(tmp_path, data):
+    old, new = small_bundle(tmp_path / "old"), small_bundle(tmp_path / "new")
+    turn(new, 1.0)
+    seal_small(new)
+    found = compare(old, new, data, ())
+    texts = small_texts(2000, seed=5)[0][::-1]
+    answers = [open_bundle(bundle).classifier.predict_proba(texts) for bundle in (old, new)]
+    differences = np.abs(answers[0] - answers[1]).max(axis=1)
+    assert found.agreeing == int((answers[0].argmax(axis=1) == answers[1].argmax(axis=1)).sum()) < 2000
+    assert found.max_difference == pytest.approx(differences.max())
+    assert differences[1024:].max() < 0.99 * differences.max()  # else this would not show that windows are put together
+
+
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [("idf", "cannot answer: Input contains NaN"), ("coef", "are not probabilities that add up to 1")],
+)
+def test_compare__an_answer_that_is_no_probability_is_refused(tmp_path, data, only, words):
+    old, new = small_bundle(tmp_path / "old"), small_bundle(tmp_path / "new")
+    turn(new, float("nan"), only)
+    seal_small(new)
+    with pytest.raises(Refused, match=words):
+        compare(old, new, data, ())
+
+
+def test_compare__other_labels_are_refused(tmp_path, data):
+    old, new = small_bundle(tmp_path / "old"), small_bundle(tmp_path / "new", labels=("north", "west"))
+    with pytest.raises(Refused, match="other labels"):
+        compare(old, new, data, ())
+
+
+@pytest.mark.parametrize(("agreeing", "passes"), [(2000, True), (1998, True), (1997, False), (0, False)])
+def test_verdict__one_row_in_a_thousand_may_differ_and_no_more(agreeing, passes):
+    found = Reproduction("a" * 64, "b" * 64, rows=2000, agreeing=agreeing, max_difference=0.01, differences=("why",))
+    lines = []
+    if passes:
+        lines += verdict(found)
+        assert lines[-1].startswith(f"reproduced but for rounding: same answer to {agreeing} of 2000 test rows")
+    else:
+        with pytest.raises(Refused, match=f"not reproduced: same answer to {agreeing} of 2000"):
+            lines.extend(verdict(found))
+    assert "  why" in lines if passes else True
+
+
+def test_verdict__no_test_rows_is_no_agreement():
+    with pytest.raises(Refused, match="not reproduced: same answer to 0 of 0"):
+        list(verdict(Reproduction("a" * 64, "b" * 64)))
