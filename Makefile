@@ -9,7 +9,8 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check workflows setup experiment experiments mlflow sweep data-diff choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test check workflows setup experiment experiments mlflow sweep \
+        release verify promote retire rollback history compare reproduce data-diff choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -17,7 +18,7 @@ help: ## list the targets
 pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and print its comment [EXPERIMENT=, CHAMPION=]
 	@$(PY) scripts/pr.py $(CHOICE)
 
-test: $(VENV)/dev-ready .venv-scan/ready ## run the unit and integration tests
+test: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready ## run the unit and integration tests
 	$(PY) -m pytest -n auto --dist loadfile
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included
@@ -64,6 +65,30 @@ mlflow: $(VENV)/ready ## open MLflow's page on the recorded runs at http://127.0
 sweep: data ## train every combination of configs/sweep.yaml and score it on validation rows
 	@$(PY) scripts/sweep.py
 
+release: $(VENV)/ready $(if $(SIGNING_KEY),.venv-sign/ready) ## release what build/ holds, as a version of the registry [VERSION=, SIGNING_KEY=]
+	@$(PY) scripts/release.py --version "$(VERSION)" $(if $(SIGNING_KEY),--signing-key "$(SIGNING_KEY)")
+	@$(PY) scripts/registry.py register build/release
+
+verify: $(VENV)/ready ## check a release offline, link by link [RELEASE=]
+	@$(PY) scripts/verify.py "$(RELEASE)"
+
+promote: ## make a released version the champion [VERSION=]
+retire: ## never let a version serve again [VERSION=]
+promote retire: $(VENV)/ready
+	@$(PY) scripts/registry.py $@ "$(VERSION)"
+
+rollback: ## go back to the version that was the champion before
+history: ## say how the champion changed
+rollback history: $(VENV)/ready
+	@$(PY) scripts/registry.py $@
+
+compare: $(VENV)/ready ## the figures of two versions beside each other [A=, B=]
+	@$(PY) scripts/registry.py compare "$(A)" "$(B)"
+
+reproduce: $(VENV)/ready ## train a release again and compare the bytes [VERSION=]
+	@$(PY) scripts/registry.py fetch --version "$(VERSION)" --to build/reproduce
+	@$(PY) scripts/reproduce.py --release build/reproduce
+
 data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a folder or a git revision]
 	@$(PY) scripts/data_diff.py -- "$(A)" "$(B)"
 
@@ -97,4 +122,9 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt
 .venv-ci/ready: requirements-ci.txt
 	$(PYTHON) -m venv .venv-ci
 	.venv-ci/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ci.txt
+	@touch $@
+
+.venv-sign/ready: requirements-sign.txt
+	$(PYTHON) -m venv .venv-sign
+	.venv-sign/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sign.txt
 	@touch $@

@@ -50,7 +50,7 @@ def test_release__a_merge_to_main_releases_what_its_run_judged(hub: LocalGitHub,
     assets = download(hub, "v0.1.0", tmp_path / "assets")
     listed = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=assets, capture_output=True, text=True, check=True)
     names = {path.name for path in assets.iterdir()}
-    assert listed.stdout.count(": OK\n") == len(names) - 1 == 11
+    assert listed.stdout.count(": OK\n") == len(names) - 1 == 12
     judged = hub.unzip(first.id, "judged")
     evidence = {"gate.json", "metrics.json", "comparison.json", "model-tests.json", "scan.json", "train.json"}
     assert {name: (assets / name).read_bytes() for name in evidence} == {name: judged[name] for name in evidence}
@@ -65,9 +65,13 @@ def test_release__a_merge_to_main_releases_what_its_run_judged(hub: LocalGitHub,
     files = {path.relative_to(bundle).as_posix(): path.read_bytes() for path in bundle.rglob("*") if path.is_file()}
     model = {name.removeprefix("model/"): content for name, content in judged.items() if name.startswith("model/")}
     assert files == {name: content for name, content in model.items() if name != "README.md"}
-    (attested,) = [each["subjects"] for each in hub.attestations if each["run"] == str(first.id)]
+    made, verdict = [each for each in hub.attestations if each["run"] == str(first.id)]
+    assert made["subjects"] == verdict["subjects"]
+    attested = made["subjects"]
     assert attested[archive.name] == next(a["digest"] for a in release["assets"] if a["name"] == archive.name)[7:]
     assert set(attested) == names - {"SHA256SUMS"}
+    assert verdict["kind"] == f"{hub.url}/{hub.repo}/verdict/v1"
+    assert verdict["predicate"]["outcome"] == "passed"
 
 
 def test_release__the_next_pull_request_is_compared_with_it_and_becomes_the_next_version(

@@ -1,4 +1,4 @@
-"""Send name and SHA-256 of each subject to the attestations of the local GitHub."""
+"""Send name and SHA-256 of each subject, and the predicate if there is one, to the attestations of the local GitHub."""
 
 import hashlib
 import json
@@ -15,7 +15,9 @@ else:
     subjects = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()}
 if not subjects:
     sys.exit("One of subject-path or subject-checksums must be provided")
-body = json.dumps({"subjects": subjects, "run": os.environ["GITHUB_RUN_ID"]}).encode()
+predicate = json.loads(Path(os.environ["PREDICATE"]).read_text(encoding="utf-8")) if os.environ["PREDICATE"] else None
+told = {"subjects": subjects, "kind": os.environ["KIND"], "predicate": predicate, "run": os.environ["GITHUB_RUN_ID"]}
+body = json.dumps(told).encode()
 address = f"{os.environ['GITHUB_API_URL']}/repos/{os.environ['GITHUB_REPOSITORY']}/attestations"
 urllib.request.urlopen(urllib.request.Request(address, body, {"Authorization": f"Bearer {os.environ['TOKEN']}"}))
 print(f"Attestation created for {len(subjects)} subjects")
