@@ -9,7 +9,7 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test check workflows setup experiment experiments mlflow sweep \
+.PHONY: help pr test test-long check workflows setup experiment experiments mlflow sweep \
         release verify promote retire rollback history compare reproduce data-diff choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
@@ -18,8 +18,12 @@ help: ## list the targets
 pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and print its comment [EXPERIMENT=, CHAMPION=]
 	@$(PY) scripts/pr.py $(CHOICE)
 
-test: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready ## run the unit and integration tests
-	$(PY) -m pytest -n auto --dist loadfile
+test: ## run the unit and integration tests
+test-long: ## run the tests that take minutes: kills at fifty moments, DVC remotes, trainings reproduced
+test: SELECT := not long
+test-long: SELECT := long
+test test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready
+	$(PY) -m pytest -n auto --dist loadfile -m "$(SELECT)"
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included
 	$(PY) -m ruff format --check src scripts tests model_tests benchmarks
@@ -92,7 +96,7 @@ reproduce: $(VENV)/ready ## train a release again and compare the bytes [VERSION
 data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a folder or a git revision]
 	@$(PY) scripts/data_diff.py -- "$(A)" "$(B)"
 
-workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
+workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
 	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)",-n auto --dist loadfile)
 
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them

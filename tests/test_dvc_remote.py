@@ -13,6 +13,8 @@ from textgate.evidence import DataReport
 from textgate.records import read
 from textgate.worktree import restore_rows, worktree
 
+pytestmark = pytest.mark.long
+
 ROWS = "data/rows.csv"
 PROGRAMS = {"git", "echo", ".venv/bin/python", "PATH=$PWD/.venv/bin:$PATH", "make"}
 

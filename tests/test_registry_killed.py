@@ -12,6 +12,8 @@ import pytest
 from tests.mlflow_example import embedded, make_releases, migrated
 from tests.run_script import ROOT, finished, run_script
 
+pytestmark = pytest.mark.long
+
 A, B, C = "v0.1.0", "v0.2.0", "v0.3.0"
 
 

@@ -27,6 +27,8 @@ from textgate.models.classifier import open_bundle
 from textgate.reproduce import Reproduction, compare, verdict
 from textgate.worktree import WORKTREES
 
+pytestmark = pytest.mark.long
+
 BORROWED = "borrowed-1.0-py3-none-any.whl"
 
 

@@ -6,7 +6,7 @@ from tests.github.hub import LocalGitHub
 from tests.github.project import Project
 from tests.github.runner import Run
 
-ASSETS = 12  # of a release
+ASSETS = 13  # of a release
 REGISTER, PROMOTE = ("deploy/publish", "register"), ("deploy/publish", "promote")
 
 
