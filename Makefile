@@ -9,8 +9,9 @@ CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPER
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
 
-.PHONY: help pr test test-long check workflows setup experiment experiments mlflow sweep \
-        release verify promote retire rollback history compare reproduce data-diff choose data train evaluate model_tests scan gate report card bench clean
+.PHONY: help pr test test-long test-deploy check workflows setup experiment experiments mlflow sweep \
+        release verify promote retire rollback history compare reproduce data-diff \
+        serve batch roll-out audit-verify ab-report image choose data train evaluate model_tests scan gate report card bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -19,10 +20,12 @@ pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and
 	@$(PY) scripts/pr.py $(CHOICE)
 
 test: ## run the unit and integration tests
-test-long: ## run the tests that take minutes: kills at fifty moments, DVC remotes, trainings reproduced
-test: SELECT := not long
+test-deploy: ## check the image's file, manifests, alerts and dashboard (needs kubectl and Prometheus)
+test-long: ## run the tests that take minutes: kills at fifty moments, DVC remotes, trainings reproduced, the image
+test: SELECT := not long and not deploy
+test-deploy: SELECT := not long and deploy
 test-long: SELECT := long
-test test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready
+test test-deploy test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready
 	$(PY) -m pytest -n auto --dist loadfile -m "$(SELECT)"
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included
@@ -96,7 +99,25 @@ reproduce: $(VENV)/ready ## train a release again and compare the bytes [VERSION
 data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a folder or a git revision]
 	@$(PY) scripts/data_diff.py -- "$(A)" "$(B)"
 
-workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
+serve: .venv-serve/ready ## answer at http://127.0.0.1:8000 with what configs/serve.yaml names [MODEL= a folder, PORT=]
+	@.venv-serve/bin/python scripts/serve.py $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
+
+batch: .venv-serve/ready ## score a file [IN=, OUT=, MODEL= a folder]
+	@.venv-serve/bin/python scripts/batch.py $(if $(MODEL),--model "$(MODEL)") -- "$(IN)" "$(OUT)"
+
+roll-out: $(VENV)/ready ## fetch champion and challenger to where the service looks for them [WATCH= seconds]
+	@$(PY) scripts/roll_out.py $(if $(WATCH),--watch "$(WATCH)")
+
+audit-verify: $(VENV)/ready ## check the audit log, line by line [FOLDER=, HEAD= what the service logged]
+	@$(PY) scripts/audit_verify.py "$(or $(FOLDER),build/audit)" $(if $(HEAD),--head "$(HEAD)")
+
+ab-report: $(VENV)/ready ## compare champion and challenger by what they answered [LABELS= a file, SINCE=]
+	@$(PY) scripts/ab_report.py $(if $(LABELS),--labels "$(LABELS)") $(if $(SINCE),--since "$(SINCE)")
+
+image: $(VENV)/dev-ready ## build the image and run it, without Docker (as root; buildah, podman, runc, debootstrap)
+	$(PY) -m pytest tests/test_deploy_image.py -m long
+
+workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
 	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)",-n auto --dist loadfile)
 
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
@@ -114,8 +135,9 @@ $(VENV)/ready: requirements.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt
+$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt requirements-serve.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-wandb.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-serve.txt
 	@touch $@
 
 .venv-scan/ready: requirements-scan.txt
@@ -131,4 +153,9 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt
 .venv-sign/ready: requirements-sign.txt
 	$(PYTHON) -m venv .venv-sign
 	.venv-sign/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sign.txt
+	@touch $@
+
+.venv-serve/ready: requirements-serve.txt
+	$(PYTHON) -m venv .venv-serve
+	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-serve.txt
 	@touch $@

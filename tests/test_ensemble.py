@@ -41,7 +41,7 @@ def test_fit__of_weights_that_are_good_enough_the_most_even_are_taken(trained):
 def test_fit__a_part_that_knows_nothing_gets_no_more_weight_than_does_no_harm(trained):
     valid = small_rows(30, seed=8)
     wrong = fit_tfidf()
-    wrong._tensors["coef"] *= -1
+    wrong._coef *= -1
     both = EnsembleClassifier.fit({"tfidf": wrong, "transformer": trained[1]}, valid, LABELS)
     assert both.weights[0] < 0.5
     assert macro_f1(both, valid) >= macro_f1(trained[1], valid)
@@ -55,6 +55,16 @@ def test_predict_proba__is_the_weighted_mean(trained):
     np.testing.assert_allclose(both.predict_proba(texts), expected)
     np.testing.assert_allclose(both.predict_proba(texts).sum(axis=1), 1)
     assert both.predict_proba([]).shape == (0, 2)
+
+
+def test_unknown_shares__are_the_weighted_mean(trained):
+    both = EnsembleClassifier(LABELS, parts(trained), (0.25, 0.75))
+    assert both.unknown_shares(["snow", "zzz", ""]) == [0, 1, 0]
+    (half,) = both.unknown_shares(["snowsnow"])
+    (ngrams,), (tokens,) = (part.unknown_shares(["snowsnow"]) for part in parts(trained).values())
+    assert (ngrams, tokens) == (pytest.approx(3 / 17), 1)
+    assert half == pytest.approx(0.25 * ngrams + 0.75 * tokens)
+    assert both.unknown_shares([]) == []
 
 
 def test_save__a_round_trip_changes_no_probability(trained, tmp_path):

@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
 from tests.small import LABELS, small_rows, task
 
-from textgate.models.transformer import Encoder, TransformerClassifier
+from textgate.models.transformer import Encoder, TransformerClassifier, open_encoder
 from textgate.train.export import save_transformer
 
 ODD = ("", " ", "x", "\x00", "\ud800 snow", "\udcff", "🏔", "مرحبا", "snow " * 20_000, "x" * 100_000, "\n\n")
@@ -56,6 +58,33 @@ def test_encoder__cuts_to_the_longest_input_and_keeps_the_last_special_token(tin
 def test_encoder__reads_a_lone_surrogate_as_a_question_mark(tiny_base):
     encode = Encoder(tiny_base, 16)
     assert encode(["\ud800 snow"]) == encode(["? snow"])
+
+
+def test_unknown_shares__count_tokens_and_not_the_special_ones(trained):
+    texts = ["snow pine", "snow qwertz", "qwertz", "", "snow " * 40 + "qwertz"]
+    assert trained[1].unknown_shares(texts) == [0, 0.5, 1, 0, 0]
+    assert trained[1].unknown_shares([]) == []
+
+
+@pytest.mark.parametrize(("named", "shares"), [('{"content": "<unk>"}', [1, 0]), ("null", [0, 0]), ('""', [0, 0])])
+def test_unknown_shares__the_unknown_token_is_the_one_that_transformers_wrote(tiny_base, tmp_path, named, shares):
+    shutil.copy(tiny_base / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(f'{{"unk_token": {named}}}')
+    assert Encoder(tmp_path, 16).unknown_shares(["qwertz", "snow"]) == shares
+
+
+def test_open_encoder__is_shared_while_it_is_used_and_never_with_other_bytes(tiny_base, tmp_path):
+    copy = shutil.copytree(tiny_base, tmp_path / "copy")
+    first = open_encoder(tiny_base, 16)
+    assert open_encoder(copy, 16) is first
+    assert open_encoder(copy, 15) is not first
+    (copy / "tokenizer_config.json").write_text('{"unk_token": "snow"}')
+    other = open_encoder(copy, 16)
+    assert other is not first
+    assert (first.unknown_shares(["snow"]), other.unknown_shares(["snow"])) == ([0], [1])
+    gone = weakref.ref(other)
+    del other
+    assert gone() is None
 
 
 def test_save__a_round_trip_changes_no_probability(trained, tmp_path):

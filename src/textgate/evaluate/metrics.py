@@ -55,8 +55,8 @@ class Predictions:
     squares: Floats  # the sum of the squared probabilities
 
 
-def wilson(right: int, rows: int) -> Estimate:
-    """Return a share of `rows` (at least 1) with Wilson's 95 % score interval."""
+def wilson(right: float, rows: float) -> Estimate:
+    """Return a share of `rows` (above 0) with Wilson's 95 % score interval."""
     share, weight = right / rows, Z**2 / rows
     centre = (share + weight / 2) / (1 + weight)
     half = Z * np.sqrt(share * (1 - share) / rows + weight / (4 * rows)) / (1 + weight)

@@ -24,6 +24,12 @@ class TextClassifier(Protocol):
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
         """Return an array of shape (texts, labels) whose rows add up to 1. Takes any str, also an empty one."""
 
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text, 0 to 1, that the model has never seen: of its tokens or n-grams; 0 for none.
+
+        A text of another language or of noise shows here before it shows in accuracy, which needs labels.
+        """
+
     def save(self, folder: Path) -> None:
         """Write data files (no code, no pickle) into an existing folder."""
 
@@ -41,6 +47,11 @@ class Bundle:
 def open_bundle(path: Path, expected: str | None = None) -> Bundle:
     """Verify a bundle and open its model. Raises CannotTell (no bundle) or Refused (altered, foreign, unknown kind)."""
     manifest = verify(path, expected)
+    return open_verified(path, manifest, expected or digest(path))
+
+
+def open_verified(path: Path, manifest: Manifest, verified: str) -> Bundle:
+    """Open the model of a bundle that was just verified and has this digest. Raises as `open_bundle` does."""
     try:
         classifier = load_classifier(manifest.kind, path, manifest.labels)
     except TextgateError:
@@ -48,7 +59,7 @@ def open_bundle(path: Path, expected: str | None = None) -> Bundle:
     except Exception as error:  # its readers in C++ and Rust raise bare exceptions
         reason = " ".join(str(error).split())[:300]
         raise Refused(f"{path}: the {manifest.kind} model in it cannot be opened: {reason}") from error
-    return Bundle(path, expected or digest(path), manifest, classifier)
+    return Bundle(path, verified, manifest, classifier)
 
 
 def load_classifier(kind: str, path: Path, labels: tuple[str, ...]) -> TextClassifier:

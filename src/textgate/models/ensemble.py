@@ -60,6 +60,11 @@ class EnsembleClassifier:
         parts = (part.predict_proba(texts) for part in self._parts.values())
         return np.asarray(sum(weight * part for weight, part in zip(self.weights, parts, strict=True)))
 
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the weighted mean of the parts' shares."""
+        parts = [part.unknown_shares(texts) for part in self._parts.values()]
+        return [sum(map(float.__mul__, self.weights, shares)) for shares in zip(*parts, strict=True)]
+
     def save(self, folder: Path) -> None:
         """Write ensemble.json and each part into a folder of its own."""
         kinds = tuple(self._parts)

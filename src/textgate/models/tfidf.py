@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from textgate.config import Tfidf
 from textgate.files import read_text, write_text
 from textgate.models.calibration import fit_temperature, softmax
 from textgate.models.classifier import Probabilities
+from textgate.models.ngrams import columns_of
 from textgate.records import Above0, Count, Record
-
-WINDOW = 4096  # texts scored at once, so that memory does not grow with their number
 
 
 class _Vocabulary(Record):
@@ -41,18 +39,17 @@ class TfidfClassifier:
         self.labels = labels
         self._vocabulary = vocabulary
         self._tensors = tensors
-        self._vectorizer = TfidfVectorizer(
-            analyzer="char_wb",
-            ngram_range=(vocabulary.min_n, vocabulary.max_n),
-            sublinear_tf=True,
-            dtype=np.float32,
-            vocabulary={ngram: column for column, ngram in enumerate(vocabulary.ngrams)},
-        )
-        self._vectorizer.idf_ = tensors["idf"]
-        if tensors["coef"].shape != (len(labels), len(vocabulary.ngrams)):
-            raise ValueError(
-                f"weights of shape {tensors['coef'].shape} do not fit {len(labels)} labels and the n-grams"
-            )
+        features = len(vocabulary.ngrams)
+        for name, shape in {"coef": (len(labels), features), "idf": (features,), "bias": (len(labels),)}.items():
+            if tensors[name].shape != shape:
+                what = {"coef": "weights"}.get(name, name)
+                raise ValueError(
+                    f"{what} of shape {tensors[name].shape} do not fit {len(labels)} labels and the n-grams"
+                )
+        # A last column without weight stands for every unknown n-gram; one row a column is read in one piece.
+        self._idf = np.append(tensors["idf"], np.float32(0))
+        self._coef = np.vstack([tensors["coef"].T, np.zeros(len(labels), np.float32)])
+        self._columns = columns_of(vocabulary.ngrams, vocabulary.min_n, vocabulary.max_n)
 
     @classmethod
     def fit(
@@ -65,6 +62,7 @@ class TfidfClassifier:
         seed: int,
     ) -> TfidfClassifier:
         """Train on texts and their label indices; the temperature alone is fitted on the validation rows."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.svm import LinearSVC
 
         vectorizer = TfidfVectorizer(
@@ -93,12 +91,23 @@ class TfidfClassifier:
         """Return probabilities of shape (texts, labels)."""
         return softmax(self._margins(texts) / self._vocabulary.temperature)
 
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's n-grams that the training rows did not hold; 0 for a text without any."""
+        unknown = len(self._idf) - 1
+        found = map(self._columns, texts)
+        return [columns.count(unknown) / len(columns) if columns else 0.0 for columns in found]
+
     def _margins(self, texts: Sequence[str]) -> Probabilities:
-        parts = [np.empty((0, len(self.labels)))]
-        for start in range(0, len(texts), WINDOW):
-            features = self._vectorizer.transform(texts[start : start + WINDOW])
-            parts.append(np.asarray(features @ self._tensors["coef"].T + self._tensors["bias"], np.float64))
-        return np.concatenate(parts)
+        margins = np.empty((len(texts), len(self.labels)))
+        for row, text in enumerate(texts):  # one by one: no slower than a sparse matrix, and no larger for many
+            margins[row] = self._margin(text)
+        return margins
+
+    def _margin(self, text: str) -> Probabilities:
+        columns, counts = np.unique(np.array(self._columns(text), np.int64), return_counts=True)
+        weights = (1 + np.log(counts)) * self._idf[columns]
+        length = np.sqrt(weights @ weights) or 1.0  # a text without a known n-gram is all zeros
+        return np.asarray(weights @ self._coef[columns] / length + self._tensors["bias"])
 
     def save(self, folder: Path) -> None:
         """Write tfidf.json and tfidf.safetensors."""

@@ -6,18 +6,22 @@ transformer.json (temperature, longest input) and, if kept, model.safetensors.
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
-from textgate.files import read_text, write_text
+from textgate.errors import CannotTell
+from textgate.files import read_text, sha256_file, write_text
 from textgate.models.calibration import softmax
 from textgate.models.classifier import Probabilities
 from textgate.records import Above0, Positive, Record
+from textgate.serve.processors import processors
 
 CHARACTERS_PER_TOKEN = 64  # no piece of a usual vocabulary is longer, so text behind this cannot matter
 
@@ -40,11 +44,50 @@ class Encoder:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
+        self._unknown = self._tokenizer.token_to_id(_unknown_token(folder))
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text. Lone surrogates, which no tokenizer takes, are read as a question mark."""
+        return [encoding.ids for encoding in self._encodings(texts)]
+
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens, special ones aside, that stand for something unknown."""
+        counts = [
+            (encoding.ids.count(self._unknown), encoding.special_tokens_mask.count(0))
+            for encoding in self._encodings(texts)
+        ]
+        return [unknown / tokens if tokens else 0.0 for unknown, tokens in counts]
+
+    def _encodings(self, texts: Sequence[str]) -> list[Any]:
         clean = [text[: self._limit].encode("utf-8", "replace").decode() for text in texts]
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(clean)]
+        return list(self._tokenizer.encode_batch(clean))
+
+
+_open: WeakValueDictionary[tuple[str, str, int], Encoder] = WeakValueDictionary()
+
+
+def open_encoder(folder: Path, max_tokens: int) -> Encoder:
+    """Return the encoder of a folder; an opened one of the same bytes is used again.
+
+    Opening it holds Python's lock for half a second, in which a service that loads its next model could not answer;
+    and that next model nearly always has the tokenizer of the last.
+    """
+    names = ("tokenizer.json", "tokenizer_config.json")
+    for name in names:
+        if not (folder / name).is_file():
+            raise CannotTell(f"{folder / name} is missing: train again")
+    tokenizer, settings = (sha256_file(folder / name) for name in names)
+    key = (tokenizer, settings, max_tokens)
+    encoder = _open.get(key)
+    if encoder is None:
+        encoder = _open[key] = Encoder(folder, max_tokens)
+    return encoder
+
+
+def _unknown_token(folder: Path) -> str:
+    """Return the token that stands for the unknown, as transformers wrote it; "" if there is none, as with bytes."""
+    named = json.loads(read_text(folder / "tokenizer_config.json", "train again")).get("unk_token")
+    return str(named.get("content") if isinstance(named, dict) else named or "")
 
 
 class TransformerClassifier:
@@ -57,7 +100,7 @@ class TransformerClassifier:
         self.labels = labels
         self.settings = settings
         self._folder = folder
-        self._encode = Encoder(folder, settings.max_tokens)
+        self._encode = open_encoder(folder, settings.max_tokens)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = 1
@@ -83,7 +126,7 @@ class TransformerClassifier:
         if len(distinct) == 1:
             found = self._run(ids[0])
         else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(processors()) as pool:
                 found = np.concatenate([np.empty((0, len(self.labels))), *pool.map(self._run, distinct)])
         return found[[distinct[row] for row in ids]]
 
@@ -91,6 +134,10 @@ class TransformerClassifier:
         tokens = np.array([ids], np.int64)
         feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         return np.asarray(self._session.run(["logits"], feed)[0], np.float64)
+
+    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+        """Return the share of each text's tokens that the tokenizer has no piece for."""
+        return self._encode.unknown_shares(texts)
 
     def save(self, folder: Path) -> None:
         """Copy the files of the opened folder."""

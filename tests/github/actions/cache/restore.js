@@ -9,5 +9,5 @@ if (found) {
     execFileSync("tar", ["-C", target, "-xf", `${found}/${place}.tar`]);
   });
 }
-console.log(found ? `Cache restored from key: ${decodeURIComponent(found.split("/").pop())}` : "Cache not found");
+console.log(found ? `Cache restored from key: ${decodeURIComponent(found.split("/").pop())}` : `Cache not found for key: ${places.key}`);
 fs.appendFileSync(process.env.GITHUB_OUTPUT, `cache-hit=${Boolean(exact)}\n`);

@@ -1,0 +1,1 @@
+"""A file of texts into a file of predictions, whatever its size."""

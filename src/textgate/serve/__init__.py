@@ -1,0 +1,1 @@
+"""A released bundle over HTTP: REST service, access, A/B, audit, metrics."""

@@ -1,0 +1,46 @@
+"""Who asks: a name and scopes, or the reason why nobody is let in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from starlette.requests import Request
+
+from textgate.serve.access.settings import Scope
+
+
+@dataclass(frozen=True)
+class Client:
+    """Somebody who was let in."""
+
+    name: str
+    scopes: frozenset[Scope]
+
+
+class Denied(Exception):
+    """Why nobody is let in, in fixed words for our log: never a part of what was shown, and never for the client."""
+
+
+def address_of(request: Request) -> str:
+    """Return the address that a request came from, as one name for what one person can easily change.
+
+    An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
+    """
+    try:
+        address = ip_address(request.client.host if request.client else "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if address.is_loopback:
+        return "127.0.0.1"
+    return str(ip_network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+def only(request: Request, header: str) -> str:
+    """Return a header that must stand there exactly once. Raises Denied: of two, others may read the other one."""
+    shown = request.headers.getlist(header)
+    if len(shown) != 1:
+        raise Denied("header stands there twice" if shown else "header is missing")
+    return shown[0]

@@ -1,0 +1,18 @@
+"""The section `audit` of configs/serve.yaml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from textgate.records import Positive, Record
+
+
+class AuditConfig(Record):
+    """Where the log lies, what it holds and how long it is kept."""
+
+    folder: Annotated[str, StringConstraints(min_length=1)]
+    text: bool  # the texts themselves, not their hashes alone
+    segment_mb: Annotated[int, Field(ge=1, le=1024)]  # in units of 2^20 bytes
+    keep_days: Positive

@@ -1,0 +1,45 @@
+"""The bytes of a request's body: all of them, or a Problem; never more than allowed and not for longer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import Message, Receive, Scope
+
+from textgate.serve.problems import Problem
+
+
+class Gone(Exception):
+    """The client hung up before its request was whole."""
+
+
+async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -> bytes:
+    """Return the body. Raises Problem 413 (more than `most` bytes) or 408 (too slow), or Gone."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"0")
+    if len(length) > 15 or int(length) > most:  # the parser let digits through and nothing else
+        # Who asked first will not send the body, so the connection can carry no other request.
+        raise _too_large(most, {"Connection": "close"} if b"expect" in headers else {})
+    try:
+        async with asyncio.timeout(seconds):
+            message = await receive()
+            body = _part(message)
+            while message.get("more_body") and len(body) <= most:
+                message = await receive()
+                body += _part(message)
+    except TimeoutError as error:
+        raise Problem(408, "The body took too long to arrive.", {"Connection": "close"}) from error
+    if len(body) > most:
+        raise _too_large(most, {})
+    return body
+
+
+def _part(message: Message) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise Gone
+    part: bytes = message.get("body", b"")
+    return part
+
+
+def _too_large(most: int, headers: dict[str, str]) -> Problem:
+    return Problem(413, f"The body may have at most {most} bytes.", headers)

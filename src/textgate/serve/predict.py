@@ -1,0 +1,63 @@
+"""POST /predict and POST /explain: the body is read, a model is asked, the answer is recorded and only then given."""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from textgate.prediction import Prediction
+from textgate.serve.answers import Answer, Explained, as_response
+from textgate.serve.ask import Reader
+from textgate.serve.explain import Explainer
+from textgate.serve.models import Answered, Models
+from textgate.serve.record import Recorder
+from textgate.serve.settings import ServeConfig
+
+
+class Answering:
+    """The two endpoints that ask a model. Whoever asks has been let in: `request.state.client` says who it is."""
+
+    def __init__(self, config: ServeConfig, models: Models, recorder: Recorder, explainer: Explainer) -> None:
+        """Take the limits and what does the work."""
+        self.predict_reader = Reader(config.limits.characters, config.limits.texts)
+        self.explain_reader = Reader(config.explain.characters, None)
+        self._by_client = config.split.by == "client"
+        self._models, self._recorder, self._explainer = models, recorder, explainer
+
+    async def predict(self, request: Request) -> Response:
+        """Answer one text or several. Raises Problem."""
+        state = request.state
+        texts = self.predict_reader.read(request.headers.get("content-type", ""), await request.body())
+        unit = state.client.name if self._by_client else state.request_id
+        said = await self._models.predict(texts, unit)
+        state.version = said.version
+        self._recorder.record(state.request_id, state.client.name, "predict", texts, said)
+        answer = Answer.model_construct(
+            request_id=state.request_id,
+            model_version=said.version,
+            model_digest=said.digest,
+            predictions=said.predictions,
+        )
+        return as_response(answer)
+
+    async def explain(self, request: Request) -> Response:
+        """Explain what the champion says about one text. Raises Problem."""
+        state = request.state
+        (text,) = texts = self.explain_reader.read(request.headers.get("content-type", ""), await request.body())
+        served = self._models.loaded()["champion"]
+        state.version = served.version
+        bundle = served.bundle
+        found = await self._explainer.explain(bundle, text)
+        (unknown,) = await asyncio.to_thread(bundle.classifier.unknown_shares, texts)
+        one = Prediction(label=found.label, probabilities=found.probabilities, model_digest=bundle.digest)
+        said = Answered("champion", served.version, bundle.digest, (one,), (unknown,), None)
+        self._recorder.record(state.request_id, state.client.name, "explain", texts, said)
+        answer = Explained.model_construct(
+            request_id=state.request_id,
+            model_version=served.version,
+            model_digest=bundle.digest,
+            **dict(found),
+        )
+        return as_response(answer)

@@ -1,0 +1,238 @@
+"""HTTP/1.1 over a socket: uvicorn's protocol, with the limits on connections and headers that it does not have."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from textgate.serve.metrics import REJECTED
+from textgate.serve.problems import MEDIA_TYPE, Problem
+from textgate.serve.settings import Listen
+
+GONE = "the client went away"
+NOT_HTTP = Problem(400, "This is not a valid HTTP request.")
+TOO_SLOW = Problem(408, "The header took too long to arrive.")
+HEADER_TOO_LARGE = Problem(431, "The header is too large.")
+TOO_MANY = Problem(503, "Too many clients are connected. Ask again in a moment.", {"Retry-After": "1"})
+MOST_BEHIND = 100  # requests that a client sends ahead; each takes 2 kB, and RFC 9112, 9.3.2 lets us close instead
+LAST_CALL_SECONDS = 0.5  # many times the way from a client that has connected
+REASONS = {NOT_HTTP: "bad", TOO_SLOW: "slow", HEADER_TOO_LARGE: "size", TOO_MANY: "busy"}
+
+
+class Settings(uvicorn.Config):
+    """uvicorn's settings, and ours."""
+
+    def __init__(self, app: Any, listen: Listen) -> None:
+        """Take the app, or what makes it, and the section `listen`."""
+        self.listen = listen
+        super().__init__(
+            app,
+            factory=True,
+            loop="uvloop",
+            http=Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            workers=listen.workers,
+            proxy_headers=bool(listen.proxies),
+            forwarded_allow_ips=list(listen.proxies),
+            timeout_keep_alive=listen.keep_alive_seconds,
+            timeout_graceful_shutdown=listen.drain_seconds,
+        )
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection.
+
+    Its header must arrive in time and be of a bounded size; a body that was refused must end in time (it is read and
+    thrown away, so that a client that sends first and reads later still gets its answer); and an answer must be read in
+    the time that a body has. The task of a client that goes away is cancelled.
+    """
+
+    config: Settings
+    in_header = False
+    header_bytes = 0  # that came after its first and before the newest bytes
+    newest_bytes = 0
+    timer: asyncio.TimerHandle | None = None
+    unread: asyncio.TimerHandle | None = None  # runs while the client has not taken all that it was answered
+    task: asyncio.Task[None] | None = None  # answers `running`; `cycle` is the newest request, which may wait its turn
+    running: RequestResponseCycle | None = None
+    wrong: Problem = NOT_HTTP
+    refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let a client in, unless too many are."""
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` tells of all that the system could not take
+        if len(self.connections) > self.config.listen.connections:
+            self._refuse(TOO_MANY)
+        else:
+            self._start_timer(self.config.listen.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client, and stop working for it."""
+        self._stop_timer()
+        if self.unread is not None:
+            self.unread.cancel()
+        super().connection_lost(exc)
+        if self.task is not None and self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.task.cancel(GONE)
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes; start a clock if they are not part of a request that is being answered."""
+        self._unset_keepalive_if_required()
+        self.newest_bytes = len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(self.wrong)
+        if self.transport.is_closing():
+            return
+        if self.in_header:
+            self.header_bytes += len(data)
+            if self.header_bytes > self.config.listen.header_bytes:
+                self._refuse(HEADER_TOO_LARGE)
+        if self.in_header:
+            self._start_timer(self.config.listen.header_seconds)
+        elif self.cycle is not None and self.cycle.response_complete:
+            self._start_timer(self.config.listen.body_seconds)
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read, but not longer than for one that does not send."""
+        super().pause_writing()
+        self.unread = self.loop.call_later(self.config.listen.body_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read."""
+        super().resume_writing()
+        if self.unread is not None:
+            self.unread.cancel()
+
+    def _stay(self, rest: bytes) -> None:
+        """Read a request again, without its wish to go on in another protocol: the parser has passed over its body."""
+        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
+        start = f"{self.scope['method']} ".encode() + self.url + b" HTTP/1.1\r\n"
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(start + b"".join(lines) + b"\r\n" + rest)
+
+    def _should_upgrade(self) -> bool:
+        """Make uvicorn leave such a request to `_stay`; a proxy's CONNECT has no request to go on with."""
+        return bool(self.scope["method"] != "CONNECT")
+
+    def on_message_begin(self) -> None:
+        """Note that a header has begun; what came with its first bytes may be of the request before."""
+        self.in_header, self.header_bytes = True, -self.newest_bytes
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note that the header is there. An error raised here ends in `_refuse`."""
+        self.in_header = False
+        self._stop_timer()
+        most = self.config.listen.header_bytes
+        in_parts = self.header_bytes >= 0
+        if (in_parts or self.newest_bytes > most) and self._header_size() > most:
+            self.wrong = HEADER_TOO_LARGE
+            raise ValueError
+        if len(self.pipeline) == MOST_BEHIND:
+            self.wrong = TOO_MANY
+            raise ValueError
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on; read no more while requests wait (uvicorn reads after each answer, into memory without end)."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+
+    def _header_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def shutdown(self) -> None:
+        """Hang up at the end of the service, but let who has just connected ask: its request may be on its way."""
+        if self.cycle is None and not self.transport.is_closing():
+            self._stop_timer()
+            self._start_timer(LAST_CALL_SECONDS)
+        else:
+            super().shutdown()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        if cycle.scope["method"] != "HEAD":  # whose answer has no body
+            cycle.transport = Joined(cycle, self.transport)  # type: ignore[assignment]
+        self.task = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _start_timer(self, seconds: float) -> None:
+        if self.timer is None:
+            self.timer = self.loop.call_later(seconds, self._too_late)
+
+    def _stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def _too_late(self) -> None:
+        if self.in_header:
+            self._refuse(TOO_SLOW)
+        else:
+            self.transport.close()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer what can be no request, and hang up; but first let those before it have their answers."""
+        if self.transport.is_closing() or self.refused:
+            return
+        self.refused = True
+        REJECTED.labels(REASONS[problem]).inc()
+        newest = self.cycle
+        in_body = newest is self.running and newest is not None and newest.more_body and not newest.response_started
+        if newest is not None and not newest.response_complete and not in_body:
+            newest.keep_alive = False
+            return
+        body = problem.body(str(uuid.uuid4()))
+        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": len(body), "Connection": "close"}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **problem.headers}.items())
+        self.transport.write(STATUS_LINE[problem.status] + lines.encode() + b"\r\n" + body)
+        self.transport.close()
+
+
+class Joined:
+    """What an answer is written to: its header waits for the first bytes of its body, and both go by one system call.
+
+    Each call wakes the client; that costs more than all else uvicorn does for a request.
+    """
+
+    __slots__ = ("_cycle", "_header", "_transport")
+
+    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
+        """Take the request that is answered, and its connection."""
+        self._cycle, self._transport = cycle, transport
+        self._header: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        """Write bytes, or keep them if they are the header (uvicorn writes it whole and then the body, if only b"")."""
+        if not self._cycle.response_started:  # "100 Continue"
+            self._transport.write(data)
+        elif self._header is None:
+            self._header = data
+        else:
+            self._transport.write(self._header + data)
+            self._header = b""
+
+    def is_closing(self) -> bool:
+        """Say whether nothing can be written any more."""
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        """Hang up once all is written."""
+        self._transport.close()

@@ -1,0 +1,107 @@
+"""The service on a socket: uvicorn in this process, or uvicorn's supervisor over several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from textgate.bundle import verify
+from textgate.choose import bundle_in
+from textgate.errors import CannotTell, TextgateError
+from textgate.serve import logs
+from textgate.serve.envelope import Envelope
+from textgate.serve.settings import Listen, ServeConfig
+
+BACKLOG = 2048  # connections that wait to be let in; the kernel cuts it to net.core.somaxconn
+
+
+def serve(config: ServeConfig) -> None:
+    """Serve until SIGTERM or SIGINT, and answer what was accepted. Raises Refused or CannotTell if it can't start."""
+    logs.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises its signal again when it is done
+    with _socket(config.listen) as listening:
+        host, port = listening.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        logs.LOG.info("listening", extra={"address": f"http://{shown}:{port}", "workers": config.listen.workers})
+        try:
+            (_alone if config.listen.workers == 1 else _several)(config, listening)
+        except KeyboardInterrupt:
+            logs.LOG.info("interrupted")
+
+
+def _socket(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        return socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        where = f"{listen.host}:{listen.port}"
+        number = error.errno or 0  # below 0 if no address has that name
+        reason = os.strerror(number) if number > 0 else "no such host"
+        raise CannotTell(f"{where}: {reason}: choose another listen.host or --port") from error
+
+
+def _alone(config: ServeConfig, listening: socket.socket) -> None:
+    from textgate.serve.app import create
+    from textgate.serve.protocol import Settings
+
+    app = create(config)
+    try:
+        uvicorn.Server(Settings(lambda: app.state.envelope, config.listen)).run(sockets=[listening])
+    except SystemExit:
+        if app.state.life.failure:
+            raise app.state.life.failure from None
+        raise
+
+
+def _several(config: ServeConfig, listening: socket.socket) -> None:
+    from textgate.serve.protocol import Settings
+
+    path, release = bundle_in(Path(config.models.champion))
+    verify(path, release.bundle_digest if release else None)  # here, so that it is said once and by the exit code
+    with tempfile.TemporaryDirectory(prefix="textgate-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        supervisor = Supervisor(Settings(partial(worker, config), config.listen), [listening])
+        supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise CannotTell("a worker could not start: the log says why")
+
+
+def worker(config: ServeConfig) -> Envelope:
+    """Return what one of several processes serves."""
+    from textgate.serve.app import create
+
+    logs.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        envelope: Envelope = create(config).state.envelope
+    except TextgateError as error:
+        logs.LOG.error("%s: %s", error.word, error)
+        sys.exit(STARTUP_FAILURE)
+    return envelope
+
+
+class Supervisor(Multiprocess):
+    """Keeps several workers alive."""
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that died, and drop what they said about themselves as alive."""
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)
+
+    def terminate_all(self) -> None:
+        """End the workers; the socket is closed as soon as the last of them lets nobody in any more."""
+        for listening in self.sockets:
+            listening.close()
+        super().terminate_all()

@@ -1,0 +1,277 @@
+"""How the service starts, ends, and gets over what happens in between."""
+
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from tests.serve_process import ROOT, ServeProcess, config_file, small_bundle
+
+LONG = {"text": " ".join(f"word{number}" for number in range(60))}  # is explained until its time is over
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return small_bundle(tmp_path_factory.mktemp("model") / "bundle")
+
+
+def explaining(seconds, **listen):
+    """Sections of a service whose /explain of a long text takes that long."""
+    return {"explain": {"evaluations": 10_000_000, "seconds": seconds}, "listen": listen}
+
+
+def until(true, seconds=20):
+    """Wait for something that happens by itself."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def sent(service, path, body):
+    """Send a request and return the connection, on which the answer will come."""
+    connection = http.client.HTTPConnection(*service.address, timeout=30)
+    connection.request("POST", path, json.dumps(body), JSON)
+    until(lambda: service.metric("textgate_requests_total", endpoint="/metrics") >= 1)  # so ours was read before
+    return connection
+
+
+def ask_on(service):
+    """Ask until nobody is let in: those who have not heard the no of /ready yet."""
+    while True:
+        assert service.predict("snow")[0] == 200
+
+
+def test_sigterm__first_ready_says_no_then_nobody_is_let_in_and_what_was_accepted_is_answered(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **explaining(2.0, notice_seconds=1.0)) as service:
+        connection = sent(service, "/explain", LONG)
+        signalled = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: service.get("/ready")[0] == 503)
+        with pytest.raises(OSError):
+            ask_on(service)
+        assert time.monotonic() - signalled > 0.9
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert len(json.loads(answer.read())["parts"]) > 0
+        assert service.process.wait(20) == 0
+        assert [line.get("message") for line in service.log()][-1] == "stopped"
+
+
+def test_sigterm__what_takes_too_long_is_told_so(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **explaining(600, drain_seconds=1)) as service:
+        connection = sent(service, "/explain", LONG)
+        service.process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["detail"]) == (503, "The service is stopping.")
+        assert service.process.wait(20) == 0
+
+
+def test_sigterm__under_load_a_client_that_minds_connection_close_loses_nothing(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, listen={"notice_seconds": 1.0}) as service:
+        answers, errors = [], []
+
+        def ask_until_told_to_leave():
+            connection = http.client.HTTPConnection(*service.address, timeout=20)
+            try:
+                while True:
+                    connection.request("POST", "/predict", '{"text": "snow"}', JSON)
+                    answer = connection.getresponse()
+                    answer.read()
+                    answers.append(answer.status)
+                    if answer.headers["Connection"] == "close":
+                        return
+            except OSError as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=ask_until_told_to_leave) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) > 100)
+        assert service.stop() == 0
+        for thread in threads:
+            thread.join()
+        assert (errors, set(answers)) == ([], {200})
+
+
+def test_sigint__ends_it_at_once_and_without_a_traceback(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, listen={"notice_seconds": 60}) as service:
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(20) == 0
+        assert "Traceback" not in service.text()
+
+
+def test_client__that_goes_away_frees_its_place(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **explaining(600)) as service:
+        connection = sent(service, "/explain", LONG)
+        assert service.post("/explain", {"text": "snow"})[0] == 503  # there is one place
+        connection.close()
+        until(lambda: service.post("/explain", {"text": "snow"})[0] == 200)
+        until(lambda: service.metric("textgate_requests_total", endpoint="/explain", status="499") == 1)
+        assert "Traceback" not in service.text()
+
+
+def test_audit__that_cannot_be_written_keeps_answers_back_until_it_can(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle) as service:
+        many = {"texts": ["snow"] * 32}
+        for _ in range(3):
+            assert service.post("/predict", many)[0] == 200
+        (segment,) = (tmp_path / "audit").rglob("*.jsonl")
+        assert segment.stat().st_size > 2 * (tmp_path / "serve.log").stat().st_size  # which goes on being written
+        full = (segment.stat().st_size, resource.RLIM_INFINITY)
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, full)
+        status, headers, body = service.post("/predict", many)
+        assert (status, json.loads(body)["detail"]) == (503, "The answer could not be recorded.")
+        assert headers["Retry-After"] == "5"
+        assert json.loads(service.get("/ready")[2])["detail"] == "Answers cannot be recorded."
+        assert service.metric("textgate_audit_failures_total") == 1
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        until(lambda: service.get("/ready")[0] == 200)
+        assert service.post("/predict", many)[0] == 200
+
+
+def start(*arguments):
+    """Run scripts/serve.py, which is to fail; return the exit code and what it says on stderr."""
+    command = [sys.executable, "scripts/serve.py", "--port", "0", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.returncode, done.stderr, done.stdout
+
+
+def test_start__without_a_model_says_which_and_what_to_do(tmp_path):
+    audit = {"folder": str(tmp_path / "audit")}
+    code, said, _ = start("--config", config_file(tmp_path / "serve.yaml", audit=audit), "--model", tmp_path / "none")
+    assert code == 2
+    assert said == f'cannot tell: {tmp_path}/none is missing: run "make train" first, or name a bundle folder\n'
+
+
+def test_start__a_link_to_itself_is_no_model(tmp_path):
+    (tmp_path / "champion").symlink_to("champion")
+    audit = {"folder": str(tmp_path / "audit")}
+    config = config_file(tmp_path / "serve.yaml", audit=audit)
+    code, said, _ = start("--config", config, "--model", tmp_path / "champion")
+    assert code == 2
+    assert said == f"cannot tell: {tmp_path}/champion is a circle of links: let it point to a folder\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_start__an_altered_model_is_refused(tmp_path, workers):
+    folder = small_bundle(tmp_path / "bundle")
+    file = max(folder.iterdir(), key=lambda path: path.stat().st_size * (path.name != "manifest.json"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    audit = {"folder": str(tmp_path / "audit")}
+    config = config_file(tmp_path / "serve.yaml", listen={"workers": workers}, audit=audit)
+    code, said, _ = start("--config", config, "--model", folder)
+    assert code == 1
+    line = f"refused: {folder}: {file.name} is not the file that was sealed: restore it or train again\n"
+    assert said == line
+
+
+def test_start__a_port_that_is_taken_is_named(tmp_path, bundle):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = config_file(tmp_path / "serve.yaml")
+        code, said, _ = start("--config", config, "--model", bundle, "--port", port)
+    assert code == 2
+    assert said == f"cannot tell: 127.0.0.1:{port}: Address already in use: choose another listen.host or --port\n"
+
+
+def test_start__a_host_that_is_none_is_named(tmp_path, bundle):
+    config = config_file(tmp_path / "serve.yaml", listen={"host": "not a host"})
+    code, said, _ = start("--config", config, "--model", bundle)
+    assert code == 2
+    assert said == "cannot tell: not a host:0: no such host: choose another listen.host or --port\n"
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "http"])
+def test_start__a_port_that_is_none_is_one_line(port):
+    code, said, _ = start(f"--port={port}")
+    assert code == 2
+    assert said.endswith(f"serve.py: error: argument --port: {port} is no port: 0 to 65535\n")
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"listen": {"porto": 1}}, "listen.porto: unknown key (known: host, port, workers, "),
+        ({"limits": {"texts": 0}}, "limits.texts: Input should be greater than or equal to 1 (found '0')"),
+        ({"split": {"kind": "split"}}, "split: share must be above 0, or kind none"),
+        (
+            {"split": {"kind": "split", "share": 0.1}},
+            "the file: split needs models.challenger: name one, or take kind none",
+        ),
+    ],
+)
+def test_start__a_broken_config_names_the_key(tmp_path, sections, said):
+    code, found, _ = start("--config", config_file(tmp_path / "serve.yaml", **sections))
+    assert code == 2
+    assert found.startswith(f"cannot tell: {tmp_path}/serve.yaml: {said}")
+    assert found.count("\n") == 1
+
+
+def test_start__no_place_for_the_audit_log_is_said(tmp_path, bundle):
+    (tmp_path / "file").touch()
+    for workers in (1, 2):
+        audit, listen = {"folder": str(tmp_path / "file")}, {"workers": workers}
+        config = config_file(tmp_path / "serve.yaml", audit=audit, listen=listen)
+        code, said, log = start("--config", config, "--model", bundle)
+        assert code == 2
+        assert said.count("\n") == 1
+        assert f"{tmp_path}/file" in said + log
+
+
+def children(pid):
+    """Process ids of the workers."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()}
+
+
+def gone(pid):
+    """Whether a process has ended, collected or not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_workers__count_together_and_one_that_dies_is_replaced(tmp_path, bundle, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with ServeProcess(tmp_path, bundle, listen={"workers": 2}) as service:
+        until(lambda: service.text().count('"ready"') == 2)
+        for _ in range(20):
+            assert service.predict("snow")[0] == 200
+        assert service.metric("textgate_predictions_total") == 20
+        assert len(list((tmp_path / "audit").iterdir())) >= 2
+        before = children(service.process.pid)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: service.text().count('"ready"') == 3)
+        after = children(service.process.pid)
+        assert (len(after), victim in after) == (2, False)
+        assert service.predict("snow")[0] == 200
+        assert service.metric("textgate_predictions_total") == 21
+        assert list(tmp_path.glob("textgate-metrics-*/*.db")) != []
+        assert list(tmp_path.glob(f"textgate-metrics-*/gauge_live*_{victim}.db")) == []
+        assert service.stop() == 0
+        assert all(gone(pid) for pid in after)
+        assert list(tmp_path.glob("textgate-metrics-*")) == []
+
+
+def test_workers__end_with_their_supervisor(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, listen={"workers": 2}) as service:
+        until(lambda: service.text().count('"ready"') == 2)
+        workers = children(service.process.pid)
+        service.kill()
+        until(lambda: all(gone(pid) for pid in workers))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(service.address)
