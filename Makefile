@@ -8,10 +8,12 @@ SCHEMA := $(VENV)/bin/check-jsonschema --builtin-schema vendor
 CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") \
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
+BENCHMARKS := bench-stats bench-latency bench-batch bench-serve bench-train bench-pr
 
 .PHONY: help pr test test-long test-deploy check workflows setup experiment experiments mlflow sweep \
         release verify promote retire rollback history compare reproduce data-diff \
-        serve batch roll-out audit-verify ab-report image choose data train evaluate model_tests scan gate report card bench clean
+        serve batch roll-out audit-verify ab-report image choose data train evaluate model_tests scan gate report card \
+        bench $(BENCHMARKS) clean
 
 help: ## list the targets
 	@grep -E '^[a-z_/.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -123,8 +125,11 @@ workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .v
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
 	.venv-ci/bin/python scripts/setup_repository.py $(if $(YES),--yes)
 
-bench: $(VENV)/dev-ready ## measure against named peers
-	$(PY) benchmarks/stats.py
+bench: $(BENCHMARKS) ## measure everything beside named peers, into benchmarks/RESULTS.md (also make bench-serve, bench-train, …)
+bench-pr: NAME := pull_request
+$(BENCHMARKS): $(VENV)/dev-ready .venv-bench/ready .venv-serve/ready .venv-scan/ready
+	-$(PY) benchmarks/$(or $(NAME),$(@:bench-%=%)).py  # a goal that is missed ends it with 1, and is written down
+	$(PY) benchmarks/results.py
 
 clean: ## remove everything that was built (environments, downloads and the history in mlflow.db are kept)
 	rm -rf build dvc.lock .dvc/cache .dvc/tmp
@@ -158,4 +163,9 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt req
 .venv-serve/ready: requirements-serve.txt
 	$(PYTHON) -m venv .venv-serve
 	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-serve.txt
+	@touch $@
+
+.venv-bench/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@

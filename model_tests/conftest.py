@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Given:
     rows: Rows
     gates: Gates
     sentences: dict[str, tuple[str, ...]] | None
+    scored: Future[Probabilities]  # of all rows, while pytest imports the tests and their libraries
 
 
 GIVEN = pytest.StashKey[Given]()
@@ -64,7 +66,8 @@ def _open(path: Path) -> Given:
         raise CannotTell(f'{path} was trained on other rows than those in {BUILD / "data"}: run "make train" again')
     rows.targets(bundle.manifest.labels)
     sentences = load_sentences(Path(settings.sentences), bundle.manifest.labels) if settings.sentences else None
-    return Given(bundle, rows, gates, sentences)
+    scored = ThreadPoolExecutor(1).submit(bundle.classifier.predict_proba, rows.texts)
+    return Given(bundle, rows, gates, sentences, scored)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -88,6 +91,8 @@ def _not_checked(pytestconfig: pytest.Config, record_testsuite_property: Callabl
 
 @pytest.fixture(scope="session")
 def bundle(pytestconfig: pytest.Config) -> Bundle:
+    """Return the bundle, when nobody asks it anything any more: a test has the machine to itself."""
+    wait([pytestconfig.stash[GIVEN].scored])
     return pytestconfig.stash[GIVEN].bundle
 
 
@@ -107,8 +112,8 @@ def sentences(pytestconfig: pytest.Config) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.fixture(scope="session")
-def probabilities(bundle: Bundle, rows: Rows) -> Probabilities:
-    return bundle.classifier.predict_proba(rows.texts)
+def probabilities(pytestconfig: pytest.Config) -> Probabilities:
+    return pytestconfig.stash[GIVEN].scored.result()
 
 
 @pytest.fixture(scope="session")

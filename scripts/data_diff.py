@@ -7,9 +7,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate import records
-from textgate.data_at import data_at
-from textgate.data_diff import data_diff, summary
 from textgate.errors import run
+from textgate.versions.data_at import data_at
+from textgate.versions.data_diff import data_diff, summary
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--release", type=Path, required=True, help="the folder that a release was fetched to")
     arguments = parser.parse_args()
-    from textgate.reproduce import reproduce, verdict
+    from textgate.versions.reproduce import reproduce, verdict
 
     for line in verdict(reproduce(arguments.release)):
         print(line)

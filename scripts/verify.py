@@ -6,18 +6,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from textgate.config import CONFIGS, ReleaseConfig, load
+from textgate.config import CONFIGS, load
 from textgate.errors import run
 from textgate.records import EXIT_CODES
+from textgate.registry.fetched import as_assets
+from textgate.release.settings import ReleaseConfig
 from textgate.release.verify import outcome, verify
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="the assets of a release: as built, downloaded or copied")
+    parser.add_argument("folder", type=Path, help="the assets of a release: as built, downloaded, fetched or copied")
     folder = parser.parse_args().folder
-    key = load(CONFIGS / "release.yaml", ReleaseConfig).public_key
-    links = verify(folder, Path(key) if key else None)
+    with as_assets(folder) as assets:
+        links = verify(assets, load(CONFIGS / "release.yaml", ReleaseConfig).signing)
     for link in links:
         print(link.line())
     found = outcome(links)

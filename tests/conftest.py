@@ -5,6 +5,7 @@ import os
 import zipfile
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.e5_file import MEMBER, e5_file
 from tests.small import SHARED, WORDS, fit_tfidf, seal_small, task
 
@@ -12,6 +13,8 @@ from textgate.config import WheelWeights
 from textgate.files import sha256_bytes
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would slow the others down on shared cores
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")  # a busy machine must not fail a test
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+# What tests run with. configs/ holds whatever the team that uses the template decided, and no test may depend on that.
+EXAMPLE = ROOT / "tests/configs/example"
 WORDS = {
     "weather": ("rain", "sun", "cloud", "wind", "storm", "snow", "frost", "fog", "thunder", "breeze", "sky", "drizzle"),
     "kitchen": ("pan", "oven", "spoon", "flour", "butter", "salt", "onion", "stew", "bake", "fry", "knife", "plate"),
 }
-FOLDERS = ("src", "scripts", "configs", "model_tests", ".dvc")
-FILES = ("requirements.txt", "pyproject.toml", "dvc.yaml", ".dvcignore", ".gitignore", "MODEL_CARD.md")
+FOLDERS = ("src", "scripts", "model_tests")
+FILES = ("requirements.txt", "pyproject.toml", "dvc.yaml", ".dvcignore", ".dvc/.gitignore", "MODEL_CARD.md")
 QUIET = {"DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "2", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
@@ -27,18 +30,29 @@ def make_project(folder: Path, rows: int = 300) -> Path:
     """
     folder.mkdir()
     for name in FOLDERS:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("cache", "tmp", "__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".dvc").mkdir()
     for name in FILES:
-        shutil.copy(ROOT / name, folder)
+        shutil.copy(ROOT / name, folder / name)
+    write_settings(folder)
     (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
     (folder / "data").mkdir()
     write_rows(folder / "data/rows.csv", small_rows(rows))
-    edit(folder, "data", source={"kind": "file", "path": "data/rows.csv"}, labels=["kitchen", "weather"])
-    edit(folder, "data", external=None, sentences=None, test_sha256=None)
-    edit(folder, "train", experiment="001_baseline", tracking="none")
     git(folder, "init", "--quiet", "--initial-branch=main")
     (folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
     return folder
+
+
+def write_settings(folder: Path) -> None:
+    """Write what a team changes: configs/ for data/rows.csv and the linear model; no DVC remote; git takes the rows."""
+    shutil.copytree(EXAMPLE, folder / "configs")
+    edit(folder, "data", source={"kind": "file", "path": "data/rows.csv"}, labels=["kitchen", "weather"])
+    edit(folder, "data", external=None, sentences=None, test_sha256=None)
+    edit(folder, "train", experiment="001_baseline", tracking="none")
+    config = (ROOT / ".dvc/config").read_text(encoding="utf-8").partition("['remote")[0]
+    (folder / ".dvc/config").write_text(re.sub(r"(?m)^ *remote = .*\n", "", config), encoding="utf-8")
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").rstrip("\n")
+    (folder / ".gitignore").write_text(f"{ignored}\n!/data/\n!/data/rows.csv*\n", encoding="utf-8")
 
 
 def small_rows(count: int) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import yaml
+from tests.project import EXAMPLE
 from tests.small import fit_tfidf, seal_small
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,8 +30,8 @@ def small_bundle(folder, seed=1):
 
 
 def config_file(path, **sections):
-    """Write configs/serve.yaml with other values in some sections, such as `limits={"texts": 3}`."""
-    config = yaml.safe_load((ROOT / "configs/serve.yaml").read_text())
+    """Write the example of configs/serve.yaml with other values in some sections, such as `limits={"texts": 3}`."""
+    config = yaml.safe_load((EXAMPLE / "serve.yaml").read_text())
     for section, values in sections.items():
         config[section] |= values
     path.parent.mkdir(parents=True, exist_ok=True)

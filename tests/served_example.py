@@ -3,7 +3,7 @@
 from contextlib import asynccontextmanager
 
 from prometheus_client import REGISTRY
-from tests.run_script import ROOT
+from tests.project import EXAMPLE
 from tests.small import LABELS, SHA, fit_tfidf, seal_small
 
 from textgate import records
@@ -33,8 +33,8 @@ def flip(link, target):
 
 
 def config(champion, challenger=None, split=("none", 0.0), check_seconds=1000.0, lanes=1, **limits):
-    """Return configs/serve.yaml for these folders; nothing is looked at again unless it is asked for."""
-    shipped = load(ROOT / "configs" / "serve.yaml", ServeConfig)
+    """Return the example of configs/serve.yaml for these folders; nothing is looked at again unless it is asked for."""
+    shipped = load(EXAMPLE / "serve.yaml", ServeConfig)
     models = {"champion": str(champion), "challenger": challenger and str(challenger), "check_seconds": check_seconds}
     tfidf = shipped.batching.tfidf.model_copy(update={"lanes": lanes})
     return shipped.model_copy(

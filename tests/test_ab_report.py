@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 import yaml
-from tests.audit_log import ROOT, config, event, segment
+from tests.audit_log import config, event, segment
+from tests.project import EXAMPLE
 from tests.run_script import finished, run_script
 
 from textgate.ab.found import AbReport, Accuracy
@@ -352,9 +353,10 @@ def test_labels__a_missing_file_and_foreign_bytes_are_named(tmp_path):
 def test_script__writes_report_and_json_and_prints_them(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
-    shutil.copy(ROOT / "configs/gates.yaml", tmp_path / "configs")
-    settings = yaml.safe_load((ROOT / "configs/serve.yaml").read_text(encoding="utf-8"))
+    shutil.copy(EXAMPLE / "gates.yaml", tmp_path / "configs")
+    settings = yaml.safe_load((EXAMPLE / "serve.yaml").read_text(encoding="utf-8"))
     settings["split"] = {"kind": "split", "share": 0.5, "by": "request"}
+    settings["models"]["challenger"] = "build/challenger"
     settings["audit"]["folder"] = "log"
     (tmp_path / "configs/serve.yaml").write_text(yaml.safe_dump(settings))
     truth = split_log(tmp_path / "log", 400, right=(0.5, 0.9))

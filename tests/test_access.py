@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 from starlette.requests import Request
 from tests.access_server import ALL, app, ask, bearer, behind, config, jwt_config, serving, token
+from tests.project import EXAMPLE
 
 from textgate.config import load
 from textgate.errors import CannotTell
@@ -159,7 +160,7 @@ def test_openapi__off_says_nothing():
 
 
 def test_shipped__the_section_of_the_configuration_and_each_of_the_documentation_is_read(tmp_path):
-    shipped = yaml.safe_load((ROOT / "configs" / "serve.yaml").read_text())["access"]
+    shipped = yaml.safe_load((EXAMPLE / "serve.yaml").read_text())["access"]
     blocks = (ROOT / "docs" / "access.md").read_text().split("```yaml\n")[1:]
     kinds = set()
     for number, section in enumerate([shipped, *(yaml.safe_load(block.split("```")[0])["access"] for block in blocks)]):

@@ -9,7 +9,8 @@ import threading
 
 import pytest
 from pydantic import ValidationError
-from tests.audit_log import ROOT, age, config, entries, event, segment, start, write
+from tests.audit_log import age, config, entries, event, segment, start, write
+from tests.project import EXAMPLE
 
 from textgate.config import load
 from textgate.errors import CannotTell, Refused
@@ -372,4 +373,4 @@ def test_event__has_one_spelling_of_the_time():
 
 
 def test_config__the_shipped_section_is_whole_and_keeps_no_texts():
-    assert load(ROOT / "configs/serve.yaml", ServeConfig).audit.text is False
+    assert load(EXAMPLE / "serve.yaml", ServeConfig).audit.text is False

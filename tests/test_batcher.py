@@ -296,6 +296,18 @@ def test_answer__after_a_text_broke_the_model_the_rest_of_its_request_is_not_sco
     run(test)
 
 
+@pytest.mark.parametrize("texts", [["bad"], ["good", "bad"], ["bad", "good"]])
+def test_answer__a_short_request_that_nobody_is_before_fails_whole(texts):
+    async def test():
+        async with batcher(Model(), batch=4, inline=1000) as made:
+            with pytest.raises(Problem, match="the model failed on this text") as found:
+                await made.answer(texts)
+            assert found.value.status == 500
+            assert await made.answer(["good"]) == ["GOOD"]
+
+    run(test)
+
+
 def test_stop__answers_who_was_let_in_and_lets_nobody_in_any_more():
     async def test():
         model = Model(held=True)

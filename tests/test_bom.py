@@ -1,12 +1,12 @@
 """The bill of materials is one by the standard's own schema, the same each time, and says what the evidence says."""
 
 import json
-from pathlib import Path
 
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from tests.judged_example import COMMIT, judge
+from tests.project import EXAMPLE
 from tests.small import fit_tfidf, seal_small
 
 from textgate import records
@@ -15,7 +15,7 @@ from textgate.config import Experiment, load
 from textgate.release.assets import EVIDENCE, describe, read_judged
 from textgate.release.bom import about, bom
 
-EXPERIMENTS = Path(__file__).parent.parent / "configs" / "experiments"
+EXPERIMENTS = EXAMPLE / "experiments"
 VERSIONS = {"numpy": "2.4.6", "torch": "2.13.0", "python": "3.11.2"}
 
 
@@ -109,6 +109,19 @@ def test_bom__names_the_base_weights_of_every_part(parts):
     hub = {part["bom-ref"]: part for part in json.loads(of(parts, "010_xlm_r"))["components"]}["base 0"]
     revision = load(EXPERIMENTS / "010_xlm_r.yaml", Experiment).model.base.revision
     assert hub["purl"] == f"pkg:huggingface/FacebookAI/xlm-roberta-base@{revision}"
+    assert [weights["licenses"] for weights in (found["base 0"], hub)] == 2 * [[{"license": {"name": "MIT"}}]]
+
+
+def test_bom__base_weights_without_a_licence_have_none_stated(parts):
+    """As in bundles from before the configuration named it, and where nobody wrote one."""
+    release, judged, manifest = parts
+    named = load(EXPERIMENTS / "002_transformer.yaml", Experiment).model_dump(mode="json")
+    del named["model"]["base"]["licence"]
+    text = bom(release, judged, manifest.model_copy(update={"config": named}))
+    assert invalid(text) is None
+    (weights,) = [part for part in json.loads(text)["components"] if part["bom-ref"] == "base 0"]
+    assert weights["licenses"] == [{"license": {"name": "not stated"}}]
+    assert Experiment.model_validate_json(json.dumps(named)).model.base.licence == "not stated"
 
 
 def test_bom__the_baseline_has_no_base_weights(parts):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 from tests.evidence_examples import BUNDLE, DATA, LABELS, data_report, example, sha, write_all
+from tests.project import EXAMPLE, ROOT
 
 from textgate import bundle
 from textgate.config import CONFIGS, DataConfig, Experiment, HubSource, Tfidf, load
@@ -17,9 +18,8 @@ from textgate.errors import CannotTell, Refused
 from textgate.report.card import END, START, CardWords, read_origin, readme, with_block
 from textgate.report.found import FILES, Found
 
-ROOT = Path(__file__).resolve().parent.parent
-WORDS = load(ROOT / CONFIGS / "card.yaml", CardWords)
-CONFIG = load(ROOT / CONFIGS / "data.yaml", DataConfig)
+WORDS = load(EXAMPLE / "card.yaml", CardWords)
+CONFIG = load(EXAMPLE / "data.yaml", DataConfig)
 CARD = f"# Mine\n\n{START}\nreplaced\n{END}\n\nafter\n"
 
 
@@ -176,7 +176,7 @@ def test_read_origin__refuses_an_altered_bundle(tmp_path):
 )
 def test_card_words__a_wrong_key_or_value_is_named(tmp_path, old, new, message):
     path = tmp_path / "card.yaml"
-    path.write_text((ROOT / CONFIGS / "card.yaml").read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    path.write_text((EXAMPLE / "card.yaml").read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(CannotTell) as error:
         load(path, CardWords)
     assert str(error.value).startswith(f"{path}: {message}")
@@ -188,7 +188,7 @@ def script(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_script__writes_both_cards_without_changing_the_bundle(tmp_path):
-    shutil.copytree(ROOT / CONFIGS, tmp_path / CONFIGS)
+    shutil.copytree(EXAMPLE, tmp_path / CONFIGS)
     shutil.copy(ROOT / "MODEL_CARD.md", tmp_path)
     before = bundle.digest(built(tmp_path / "build") / "model")
     done = script(tmp_path)
@@ -202,7 +202,7 @@ def test_script__writes_both_cards_without_changing_the_bundle(tmp_path):
 
 
 def test_script__with_markers_missing_writes_nothing_and_says_what_to_add(tmp_path):
-    shutil.copytree(ROOT / CONFIGS, tmp_path / CONFIGS)
+    shutil.copytree(EXAMPLE, tmp_path / CONFIGS)
     (tmp_path / "MODEL_CARD.md").write_text("# Mine\n", encoding="utf-8")
     built(tmp_path / "build")
     done = script(tmp_path)
@@ -213,7 +213,7 @@ def test_script__with_markers_missing_writes_nothing_and_says_what_to_add(tmp_pa
 
 
 def test_script__without_a_model_cannot_tell(tmp_path):
-    shutil.copytree(ROOT / CONFIGS, tmp_path / CONFIGS)
+    shutil.copytree(EXAMPLE, tmp_path / CONFIGS)
     done = script(tmp_path)
     assert done.returncode == 2
     assert done.stderr == 'cannot tell: build/model is missing: run "make train" first, or name a bundle folder\n'

@@ -9,7 +9,7 @@ import time
 
 import pytest
 from tests.mlflow_example import embedded, make_releases, release_files
-from tests.run_script import ROOT
+from tests.project import EXAMPLE, ROOT
 
 from textgate.bundle import digest
 from textgate.errors import CannotTell, Refused
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 def served(tmp_path_factory, made):
     """Return a folder with configs/ and a store whose champion is v0.1.0. Read only, but for build/."""
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(EXAMPLE, folder / "configs")
     with pytest.MonkeyPatch.context() as patch:
         registry = embedded(folder, patch)
         registry.register(made / A)
@@ -135,9 +135,7 @@ def test_choose__again_without_a_run_before_asks_the_registry(registry, served):
     ],
 )
 def test_choose__a_registry_that_does_not_answer_is_unknown_in_one_line(registry, served, environment, said):
-    started = time.monotonic()
     code, out, champion = choose(served, **environment)
     assert (code, champion, out.count("\n")) == (2, None, 1), out
     assert out.startswith("cannot tell: ")
     assert said in out
-    assert time.monotonic() - started < 30

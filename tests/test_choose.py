@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.project import EXAMPLE
 from tests.small import seal_small
 
 from textgate import records
@@ -12,14 +13,13 @@ from textgate.choose import Choice, choose, chosen_before, find_champion
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import Release
 
-SHIPPED = Path(__file__).parent.parent / "configs"
 ENSEMBLE = "description: x\nmodel: {{kind: ensemble, parts: [{}, {}]}}\n"
 
 
 @pytest.fixture
 def configs(tmp_path):
-    """Return a copy of the shipped configs, free to be edited."""
-    return shutil.copytree(SHIPPED, tmp_path / "configs")
+    """Return configs that are free to be edited."""
+    return shutil.copytree(EXAMPLE, tmp_path / "configs")
 
 
 def edit(configs, old, new):

@@ -1,5 +1,6 @@
 """What changed is told with the tests that statisticians use; what these rows cannot show is said."""
 
+import gc
 import math
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_mcnemar__five_lost_and_none_won_is_not_yet_significant():
     assert mcnemar(0, 5) == pytest.approx(2 * 0.5**5)
 
 
+@pytest.fixture(scope="module")
+def nothing_to_collect():
+    """Keep what was imported out of the garbage collection that statsmodels runs at each call: half a second of it."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("nothing_to_collect")
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm__is_that_of_statsmodels(p):

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.project import EXAMPLE, ROOT
 
 from textgate import records
 from textgate.config import DataConfig, load
@@ -22,7 +24,6 @@ from textgate.evidence import DataReport
 from textgate.files import sha256_bytes, sha256_file
 from textgate.rows import SPLITS, fingerprint, read_split
 
-ROOT = Path(__file__).resolve().parent.parent
 WORDS = [
     first + last for first in ("ba", "cor", "del", "fin", "mu", "tra") for last in ("kon", "lip", "sed", "vut", "zem")
 ]
@@ -49,11 +50,11 @@ def table(path: Path, rows: Rows) -> str:
 
 
 def settings(folder: Path, rows: Rows, **changes: Any) -> Path:
-    """Write the shipped configs/data.yaml, changed as its first lines tell people to."""
-    raw = yaml.safe_load((ROOT / "configs" / "data.yaml").read_text())
+    """Write a configs/data.yaml, changed as the first lines of the shipped one tell people to."""
+    raw = yaml.safe_load((EXAMPLE / "data.yaml").read_text())
     source = {"kind": "file", "path": table(folder / "rows.csv", rows), **changes.pop("source", {})}
     raw |= {"source": source, "labels": ["praise", "blame"], "external": None, "sentences": None, "test_sha256": None}
-    raw |= {"expectations": str(ROOT / "configs" / "expectations.yaml"), **changes}
+    raw |= {"expectations": str(EXAMPLE / "expectations.yaml"), **changes}
     path = folder / "configs" / "data.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(raw))
@@ -72,11 +73,20 @@ def script(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_own_table_of_300_rows__goes_through_to_the_four_files(tmp_path: Path) -> None:
-    settings(tmp_path, made_up(300))
-    done = script(tmp_path)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Return a folder in which the script ran on 300 rows, and what it said. Read only."""
+    folder = tmp_path_factory.mktemp("ran")
+    settings(folder, made_up(300))
+    return folder, script(folder)
+
+
+def test_own_table_of_300_rows__goes_through_to_the_four_files(
+    ran: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    project, done = ran
     assert (done.returncode, done.stderr) == (0, "")
-    folder = tmp_path / "build" / "data"
+    folder = project / "build" / "data"
     assert {path.name for path in folder.iterdir()} == {
         "train.jsonl", "valid.jsonl", "test.jsonl", "external.jsonl", "data.json"
     }  # fmt: skip
@@ -90,7 +100,7 @@ def test_own_table_of_300_rows__goes_through_to_the_four_files(tmp_path: Path) -
     assert report.reference.label_share.keys() == {"praise", "blame"}
     assert len(report.reference.words_quantiles) == 21
     assert f"test_sha256: {report.test_sha256}" in done.stdout
-    assert sorted(path.name for path in (tmp_path / "build").iterdir()) == ["data", "data_docs"]
+    assert sorted(path.name for path in (project / "build").iterdir()) == ["data", "data_docs"]
 
 
 def test_same_rows_in_another_order__same_bytes(tmp_path: Path) -> None:
@@ -211,9 +221,11 @@ def test_sentences_for_other_labels__are_named_with_the_way_out(tmp_path: Path) 
         prepared(tmp_path, made_up(60), sentences=str(sentences))
 
 
-def test_unusable_rows__exit_2_and_keep_the_rows_of_the_last_run(tmp_path: Path) -> None:
+def test_unusable_rows__exit_2_and_keep_the_rows_of_the_last_run(
+    ran: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     settings(tmp_path, made_up(300))
-    assert script(tmp_path).returncode == 0
+    shutil.copytree(ran[0] / "build", tmp_path / "build")
     before = {path.name: path.read_bytes() for path in (tmp_path / "build" / "data").iterdir()}
     with (tmp_path / "rows.csv").open("ab") as file:
         file.write(b"bl\xe5,praise\n")

@@ -61,6 +61,7 @@ def test_dockerfile__nothing_but_what_it_copies_reaches_the_builder():
     assert all((ROOT / name).exists() for name in copied)
 
 
+@pytest.mark.deploy
 def test_container__is_configured_as_the_service_is_but_for_folders_address_and_cores():
     own, project = (flat(load(path, ServeConfig).model_dump()) for path in (CONTAINER, ROOT / "configs/serve.yaml"))
     assert own.keys() == project.keys()

@@ -11,7 +11,7 @@ from textgate.bundle import digest
 from textgate.errors import CannotTell
 from textgate.evidence import DataReport
 from textgate.records import read
-from textgate.worktree import restore_rows, worktree
+from textgate.versions.worktree import restore_rows, worktree
 
 pytestmark = pytest.mark.long
 

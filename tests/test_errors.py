@@ -66,6 +66,17 @@ def test_run__says_that_the_disk_is_full(capsys):
     )
 
 
+def test_run__knows_the_limit_of_a_file_system_or_a_shell(tmp_path):
+    script = "import sys; from pathlib import Path; from textgate.errors import run\n"
+    script += "sys.exit(run(lambda: Path('x').write_bytes(bytes(1000))))"
+    done = subprocess.run(
+        ["prlimit", "--fsize=100", sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True,
+        check=False, env=os.environ | {"PYTHONPATH": str(Path("src").resolve())},
+    )  # fmt: skip
+    why = "the working folder: File too large: free some space or rights, then run again"
+    assert (done.returncode, done.stderr) == (2, f"cannot tell: {why}\n")
+
+
 def test_run__knows_a_full_disk_also_from_libraries_that_hide_its_number(capsys, tmp_path):
     link = tmp_path / "full"  # a writer that renames its file over this replaces the link, not the device
     link.symlink_to("/dev/full")

@@ -1,4 +1,4 @@
-"""The suite in configs/: what it lets through, what it refuses and how it says so."""
+"""A suite of expectations: what it lets through, what it refuses and how it says so."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.project import EXAMPLE
 
 from textgate.data.expectations import load_suite, validate
 from textgate.errors import CannotTell, Refused
 
-SHIPPED = Path(__file__).resolve().parent.parent / "configs" / "expectations.yaml"
+SUITE = EXAMPLE / "expectations.yaml"
 VALUES = {"labels": ["x", "y"], "splits": ["test", "train", "valid"], "min_characters": 3, "max_characters": 50}
 ROWS = [
     (f"text {number}", "xy"[number % 2], "g", ("train", "valid", "test")[number % 3], f"row {number}")
@@ -33,8 +34,8 @@ def refusal(rows: list[tuple[str, str, str, str, str]], path: Path, folder: Path
     return message
 
 
-def test_validate__shipped_suite_passes_good_rows_and_leaves_pages(tmp_path: Path) -> None:
-    assert validate(ROWS, SHIPPED, VALUES, tmp_path / "docs") == len(load_suite(SHIPPED))
+def test_validate__the_suite_passes_good_rows_and_leaves_pages(tmp_path: Path) -> None:
+    assert validate(ROWS, SUITE, VALUES, tmp_path / "docs") == len(load_suite(SUITE))
     assert (tmp_path / "docs" / "index.html").is_file()
 
 
@@ -49,10 +50,10 @@ def test_validate__shipped_suite_passes_good_rows_and_leaves_pages(tmp_path: Pat
         (("bl\u00c3\u00a5 text", "x", "g", "train", "row 9"), "expect_column_values_to_not_match_regex on text"),
     ],
 )
-def test_validate__shipped_suite_refuses_each_kind_of_bad_row(
+def test_validate__the_suite_refuses_each_kind_of_bad_row(
     row: tuple[str, str, str, str, str], expected: str, tmp_path: Path
 ) -> None:
-    message = refusal([*ROWS, row], SHIPPED, tmp_path)
+    message = refusal([*ROWS, row], SUITE, tmp_path)
     assert message.startswith(expected)
     assert message.endswith("(all results: docs/index.html)")
 
@@ -117,10 +118,10 @@ class Elements(HTMLParser):
         self.tag = "" if tag == "script" else self.tag
 
 
-@pytest.mark.parametrize("shipped", [True, False])
-def test_pages__show_rows_that_break_an_expectation_as_text_only(shipped: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("every_column", [False, True])
+def test_pages__show_rows_that_break_an_expectation_as_text_only(every_column: bool, tmp_path: Path) -> None:
     live = (LIVE, LIVE, LIVE, LIVE, LIVE)
-    path = SHIPPED if shipped else suite(tmp_path, ALL_COLUMNS)
+    path = suite(tmp_path, ALL_COLUMNS) if every_column else SUITE
     message = refusal([live, live, *ROWS], path, tmp_path)
     assert LIVE in message  # the terminal runs nothing: there the text stays as it is
     pages = [(page, Elements(page.read_text())) for page in (tmp_path / "docs").rglob("*.html")]
@@ -131,7 +132,7 @@ def test_pages__show_rows_that_break_an_expectation_as_text_only(shipped: bool, 
 
 
 def test_pages__that_show_rows_run_no_script_at_all(tmp_path: Path) -> None:
-    validate(ROWS, SHIPPED, VALUES, tmp_path / "docs")
+    validate(ROWS, SUITE, VALUES, tmp_path / "docs")
     (page,) = (tmp_path / "docs" / "validations").rglob("*.html")
     head = page.read_text().partition("<head>")[2]
     assert head.startswith("""<meta http-equiv="Content-Security-Policy" content="script-src 'none'; """)

@@ -297,7 +297,9 @@ def test_store__a_server_that_is_away_is_said_without_its_password(tmp_path):
 
 def test_store__an_address_that_is_none_is_said(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:")
-    with pytest.raises(CannotTell, match=r"MLFLOW_TRACKING_URI: sqlite: is no address: write sqlite:///mlflow\.db"):
+    with pytest.raises(
+        CannotTell, match=r"MLFLOW_TRACKING_URI is 'sqlite:', which names no file: write it as sqlite:///mlf"
+    ):
         read_runs()
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,12 +49,15 @@ def test_finetune__learns_a_separable_task(tiny_base, tmp_path):
     assert not model.training
 
 
-def test_finetune__the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_base, tmp_path):
-    first, second = (finetune(task(epochs=1), tiny_base, tmp_path / name)[0] for name in "ab")
-    assert same(weights(first), weights(second))
-    from dataclasses import replace
+FROZEN = {"dropout": 0.0, "freeze_embeddings": True, "freeze_layers": 1}  # hidden states are kept
 
-    other, _ = finetune(replace(task(epochs=1), seed=8), tiny_base, tmp_path / "c")
+
+@pytest.mark.parametrize("changes", [{}, FROZEN])
+def test_finetune__the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_base, tmp_path, changes):
+    wanted = task(epochs=1, **changes)
+    first, second = (finetune(wanted, tiny_base, tmp_path / name)[0] for name in "ab")
+    assert same(weights(first), weights(second))
+    other, _ = finetune(replace(wanted, seed=8), tiny_base, tmp_path / "c")
     assert not same(weights(first), weights(other))
 
 
@@ -82,6 +86,17 @@ def test_finetune__killed_and_run_again_gives_the_weights_of_an_unbroken_run(tin
     )
 
 
+def test_finetune__with_kept_states_it_goes_on_behind_the_last_whole_epoch(tiny_base, tmp_path):
+    """A run that had less patience leaves the checkpoint of one that was killed."""
+    wanted = task(**FROZEN)
+    whole, history = finetune(wanted, tiny_base, tmp_path / "whole")
+    cut = finetune(replace(wanted, config=wanted.config.model_copy(update={"patience": 1})), tiny_base, tmp_path / "x")
+    again, same_history = finetune(wanted, tiny_base, tmp_path / "x")
+    assert len(cut[1]) < len(same_history) == 3
+    assert [epoch.train_loss for epoch in same_history] == [epoch.train_loss for epoch in history]
+    assert same(weights(whole), weights(again))
+
+
 def test_finetune__a_finished_run_is_not_trained_again(tiny_base, tmp_path, capsys):
     first, history = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
     capsys.readouterr()
@@ -101,8 +116,9 @@ def test_finetune__stops_early_and_keeps_the_best_epoch(tiny_base, tmp_path):
     assert not torch.equal(stored["now.classifier.weight"], kept["classifier.weight"])
 
 
-def test_finetune__frozen_embeddings_and_layers_stay_those_of_the_base(tiny_base, tmp_path):
-    model, _ = finetune(task(epochs=1, freeze_embeddings=True, freeze_layers=1), tiny_base, tmp_path / "checkpoint")
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_finetune__frozen_embeddings_and_layers_stay_those_of_the_base(tiny_base, tmp_path, dropout):
+    model, _ = finetune(task(epochs=1, **FROZEN | {"dropout": dropout}), tiny_base, tmp_path / "checkpoint")
     base, now = load_file(tiny_base / "model.safetensors"), model.state_dict()
     changed = {
         name for name, value in base.items() if f"bert.{name}" in now and not torch.equal(value, now[f"bert.{name}"])
@@ -121,8 +137,6 @@ def test_finetune__without_freezing_everything_learns(tiny_base, tmp_path):
 
 @pytest.mark.parametrize("count", [1, 16, 17])
 def test_finetune__takes_any_number_of_rows(tiny_base, tmp_path, count):
-    from dataclasses import replace
-
     usual = task(epochs=1)
     few = replace(usual, train=(usual.train[0][:count], usual.train[1][:count]))
     assert len(finetune(few, tiny_base, tmp_path / "checkpoint")[1]) == 1

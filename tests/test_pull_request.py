@@ -1,9 +1,7 @@
 """The whole pipeline as a person runs it, on rows of their own: real stages, real DVC, real scanner."""
 
-import csv
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -12,83 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
+from tests.project import ROOT, edit, make_project
 
-ROOT = Path(__file__).resolve().parent.parent
-WORDS = {
-    "weather": [
-        "rain",
-        "sun",
-        "cloud",
-        "wind",
-        "storm",
-        "snow",
-        "frost",
-        "fog",
-        "thunder",
-        "breeze",
-        "sky",
-        "warm",
-        "cold",
-        "forecast",
-        "drizzle",
-    ],
-    "kitchen": [
-        "pan",
-        "oven",
-        "spoon",
-        "flour",
-        "butter",
-        "salt",
-        "onion",
-        "stew",
-        "bake",
-        "fry",
-        "knife",
-        "plate",
-        "soup",
-        "dough",
-        "pepper",
-    ],
-}
-
-
-def write_rows(path: Path, rows: int = 300) -> None:
-    """Write rows of two labels that a linear model can mostly tell apart."""
-    chance = random.Random(7)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "label"])
-        for number in range(rows):
-            label = "weather" if number % 2 else "kitchen"
-            other = "kitchen" if number % 2 else "weather"
-            words = [*chance.sample(WORDS[label], 4), *chance.sample(WORDS[other], 2), f"case {number}"]
-            chance.shuffle(words)
-            writer.writerow([" ".join(words), label])
+ROWS = "data/rows.csv"
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the repository whose configs/data.yaml points to a CSV file of 300 rows."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("src", "scripts", "configs", "model_tests", ".dvc", "requirements.txt", "pyproject.toml"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("cache", "tmp", "__pycache__"))
-        else:
-            shutil.copy(source, folder)
-    for name in ("dvc.yaml", ".dvcignore", "MODEL_CARD.md"):
-        shutil.copy(ROOT / name, folder)
+    """Return a project with a CSV file of 300 rows."""
+    folder = make_project(tmp_path_factory.mktemp("template") / "project")
     (folder / ".venv-scan").symlink_to(ROOT / ".venv-scan")
-    write_rows(folder / "rows.csv")
-    edit(folder, "data", source={"kind": "file", "path": "rows.csv"}, labels=["kitchen", "weather"])
-    edit(folder, "data", external=None, sentences=None, test_sha256=None)
     return folder
-
-
-def edit(folder: Path, config: str, **changes: object) -> None:
-    path = folder / "configs" / f"{config}.yaml"
-    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 def pull_request(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -153,18 +85,19 @@ def test_pull_request__a_champion_is_compared_on_the_same_rows(project: Path) ->
 
 def test_pull_request__two_trainings_give_the_same_digest(project: Path) -> None:
     first = read(project, "train.json")["bundle_digest"]
-    for name in ("build", ".dvc/cache", ".dvc/tmp"):
-        shutil.rmtree(project / name, ignore_errors=True)
-    (project / "dvc.lock").unlink()
-    pull_request(project)
+    forget(project)
+    for stage in ("choose", "data", "train"):
+        done = one_stage(project, f"--stage={stage}")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert outcomes(project)["train"] == "passed"
     assert read(project, "train.json")["bundle_digest"] == first
 
 
 def test_pull_request__bad_rows_stop_the_run_and_the_comment_says_so(project: Path) -> None:
-    rows = (project / "rows.csv").read_text(encoding="utf-8")
-    (project / "rows.csv").write_text(rows + "one more row of text,garden\n", encoding="utf-8")
+    rows = (project / ROWS).read_text(encoding="utf-8")
+    (project / ROWS).write_text(rows + "one more row of text,garden\n", encoding="utf-8")
     done = pull_request(project)
-    (project / "rows.csv").write_text(rows, encoding="utf-8")
+    (project / ROWS).write_text(rows, encoding="utf-8")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "garden" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
@@ -209,25 +142,31 @@ def test_pull_request__a_changed_byte_or_an_extra_file_is_refused_everywhere(pro
 
 
 def test_pull_request__a_run_killed_in_any_stage_is_made_up_for_by_the_next(project: Path) -> None:
-    pull_request(project)
     digest = read(project, "train.json")["bundle_digest"]
-    for stage in ("data", "train"):
-        for name in ("build", ".dvc/cache", ".dvc/tmp"):
-            shutil.rmtree(project / name, ignore_errors=True)
-        (project / "dvc.lock").unlink(missing_ok=True)
+    forget(project)
+    for stage in ("data", "train"):  # the second run makes up for the first and is killed in its turn
         command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
         with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
             next(line for line in run.stdout if f"=== {stage}" in line)
             wait_for_dvc(project)
             os.killpg(run.pid, signal.SIGKILL)
-        done = pull_request(project)
-        assert done.returncode == 0, f"killed in {stage}: {done.stdout}{done.stderr}"
-        assert read(project, "train.json")["bundle_digest"] == digest
+    assert outcomes(project) == {"choose": "passed", "data": "passed"}
+    done = pull_request(project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert outcomes(project)["data"] == "unchanged"
+    assert read(project, "train.json")["bundle_digest"] == digest
+
+
+def forget(project: Path) -> None:
+    """Remove everything that was computed."""
+    for name in ("build", ".dvc/cache", ".dvc/tmp"):
+        shutil.rmtree(project / name, ignore_errors=True)
+    (project / "dvc.lock").unlink(missing_ok=True)
 
 
 def wait_for_dvc(project: Path) -> None:
     """Return when DVC has noted that it runs a stage, which is what a kill leaves behind."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while '"write": {"' not in (note.read_text() if (note := project / ".dvc/tmp/rwlock").is_file() else ""):
         assert time.monotonic() < deadline, "DVC did not start"
         time.sleep(0.01)
@@ -255,10 +194,8 @@ def test_one_stage__a_killed_one_leaves_no_word_of_an_earlier_run(project: Path)
     record = project / "build/stages/scan.json"
     assert record.is_file()
     process = subprocess.Popen([sys.executable, "scripts/pr.py", "--stage=scan"], cwd=project, start_new_session=True)
-    for _ in range(200):
-        if not record.exists():
-            break
-        time.sleep(0.05)
+    while record.exists() and process.poll() is None:
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not record.exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.mlflow_example import aliases, embedded, make_releases, migrated
+from tests.project import EXAMPLE
 from tests.run_script import ROOT, finished, run_script
 
 from textgate.errors import CannotTell
@@ -36,7 +37,7 @@ def empty(tmp_path_factory):
 @pytest.fixture
 def registry(tmp_path, monkeypatch, empty):
     shutil.copy(empty, tmp_path / "mlflow.db")
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     return embedded(tmp_path, monkeypatch)
 
 
@@ -120,6 +121,18 @@ def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, made, 
     assert (two.versions(), two.challenger()) == ((B, A), B)
     assert two.register(made / C)[1] == "new"
     assert len(list(Path("mlruns/releases").iterdir())) == 3
+
+
+@pytest.mark.parametrize("command", [("promote", B), ("fetch", "--to", "got")])
+def test_registry__on_a_full_disk_nothing_moves_and_nothing_half_fetched_stays(two, command):
+    script = [sys.executable, str(ROOT / "scripts" / "registry.py"), *command]
+    done = subprocess.run(["prlimit", "--fsize=20000", *script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("cannot tell: ")
+    assert (two.current(), len(two.history())) == (A, 1)
+    assert list(Path.cwd().glob("*got*")) == []
+    code, _, err = finished(run_script("registry", *command))
+    assert (code, err) == (0, "")
 
 
 def test_register__a_folder_without_rights_is_one_line(two, made):

@@ -23,7 +23,7 @@ from textgate.release.assets import SUMS
 from textgate.release.release import NEXT, build, release_from
 
 WORDS = ("bundle", "data.json", "gate.json", "metrics.json", "comparison.json", "model-tests.json", "scan.json",
-         "train.json", "release.json", "MODEL_CARD.md", "bom.cdx.json")  # fmt: skip
+         "train.json", "release.json", "MODEL_CARD.md", "bom.cdx.json", "NOTES.md", SUMS)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -692,7 +692,7 @@ def test_scripts__release_register_promote_fetch_and_release_again(server, made,
     code, _, err = finished(run_script("registry", "fetch", "--to", tmp_path / "champion"))
     assert (code, err) == (2, "cannot tell: 'v0.1.0' is released, but no release is the latest: promote one\n")
     assert finished(run_script("registry", "promote", "0.1.0", GITHUB_OUTPUT=str(tmp_path / "promote")))[0] == 0
-    assert outputs(tmp_path / "promote") == {"previous": ""}
+    assert outputs(tmp_path / "promote") == {"previous": "", "moving": "true"}
     code, said, _ = finished(
         run_script("registry", "fetch", "--to", tmp_path / "champion", GITHUB_OUTPUT=str(tmp_path / "fetch"))
     )

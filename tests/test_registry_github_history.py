@@ -95,6 +95,28 @@ def test_history__without_releases_or_promotions_there_is_none(server, registry)
     assert registry.history() == ()
 
 
+def test_history__a_clock_that_goes_back_does_not_change_the_order(server, registry):
+    registry.promote(A)
+    body = server.release(A)["body"]
+    at = registry.history()[0].at
+    server.release(A)["body"] = body.replace(at, "2099-01-01T00:00:00Z")  # that clock was years ahead of this one
+    registry.promote(B)
+    happened = registry.history()
+    assert [event.version for event in happened] == [A, B]
+    assert happened[0].at > happened[1].at
+    assert roll_back(registry) == (A, B)
+
+
+def test_history__of_200_versions_takes_five_requests(server, registry):
+    registry.promote(A)
+    for number in range(3, 200):
+        server.add(f"v1.0.{number}")["body"] = "Notes\n"
+    registry.promote("v1.0.199")
+    server.log.clear()
+    assert [event.version for event in registry.history()] == [A, "v1.0.199"]
+    assert (len(server.releases), len(server.log) <= 5) == (200, True)
+
+
 def test_history__lines_that_stand_above_others_words_or_name_another_version_do_not_count(server, registry):
     registry.promote(A)
     line = server.release(A)["body"].splitlines()[-1]

@@ -3,7 +3,7 @@
 import pytest
 
 from textgate.errors import Refused
-from textgate.registry.history import Event, in_effect, next_event, way_back
+from textgate.registry.history import Event, in_effect, next_event, replaced, way_back
 from textgate.registry.tables import history_table
 
 A, B, C = "v0.1.0", "v0.2.0", "v0.3.0"
@@ -60,6 +60,19 @@ def test_way_back__there_is_none_without_a_champion_or_a_version_before():
         way_back(in_effect((event(1, None, A),), None) or (event(2, A, None),))
     with pytest.raises(Refused, match=r"no version served before v0\.1\.0"):
         way_back(in_effect((event(1, None, A),), A))
+
+
+def test_replaced__is_the_champion_or_what_the_champion_replaced():
+    assert replaced((), A) is None
+    assert replaced((event(1, None, A),), A) is None
+    assert replaced((event(1, None, A),), B) == A
+    assert replaced((event(1, None, A), event(2, A, B)), B) == A
+    assert replaced((event(1, None, A), event(2, A, B)), C) == B
+    assert replaced((event(1, None, A), event(2, A, B), event(3, B, None, rollback=True)), C) is None
+
+
+def test_replaced__what_a_rollback_left_is_not_gone_back_to():
+    assert replaced((event(1, None, A), event(2, A, B), event(3, B, A, rollback=True)), A) is None
 
 
 def test_next_event__comes_after_all_others_and_says_who(monkeypatch):

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from tests.mlflow_example import embedded, make_releases, migrated
+from tests.project import EXAMPLE
 from tests.run_script import ROOT, finished, run_script
 
 pytestmark = pytest.mark.long
@@ -79,7 +80,7 @@ def test_champion__killed_at_fifteen_moments_there_is_one_and_the_same_command_f
 def test_register__killed_while_mlflow_makes_its_tables_the_same_command_finishes(tmp_path, monkeypatch, made, size):
     """MLflow itself can never again open a database whose making was killed."""
     registry = embedded(tmp_path, monkeypatch)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     process = run_script("registry", "register", made / A)
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size >= size for path in tmp_path.glob("mlruns/.new-*/mlflow.db")):
@@ -93,4 +94,37 @@ def test_register__killed_while_mlflow_makes_its_tables_the_same_command_finishe
     code, _, err = finished(run_script("registry", "register", made / A))
     assert (code, err) == (0, "")
     assert registry.versions() == (A,)
+    assert [path.name for path in (tmp_path / "mlruns").glob(".*")] == []
+
+
+RUNS = [sys.executable, "-c", "from textgate.tracking.mlflow_runs import MlflowRuns; MlflowRuns()"]
+
+
+def track(folder):
+    """Start what a training does first of all with an MLflow store."""
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    environment |= {"PYTHONPATH": str(ROOT / "src")}
+    return subprocess.Popen(RUNS, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("size", [1, 400_000])
+def test_tracking__killed_while_mlflow_makes_its_tables_the_next_run_is_recorded(tmp_path, size):
+    process = track(tmp_path)
+    deadline = time.monotonic() + 60
+    while not any(path.stat().st_size >= size for path in tmp_path.glob("mlruns/.new-*/mlflow.db")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "mlflow.db").exists()
+    again = track(tmp_path)
+    assert (again.communicate()[1], again.returncode) == ("", 0)
+    assert (tmp_path / "mlflow.db").exists()
+    assert [path.name for path in (tmp_path / "mlruns").glob(".*")] == []
+
+
+def test_tracking__two_at_once_in_an_empty_folder_share_one_store(tmp_path):
+    both = [track(tmp_path), track(tmp_path)]
+    assert [(process.communicate()[1], process.returncode) for process in both] == [("", 0), ("", 0)]
     assert [path.name for path in (tmp_path / "mlruns").glob(".*")] == []

@@ -10,6 +10,7 @@ import sys
 import pytest
 from tests.judged_example import judge
 from tests.mlflow_example import aliases, embedded, make_releases, migrated, release_files
+from tests.project import EXAMPLE
 from tests.run_script import ROOT, finished, outputs, run_script
 from tests.test_release import altered
 
@@ -447,7 +448,7 @@ def test_compare__figures_on_other_rows_are_not_subtracted(two, made, tmp_path):
 
 def test_chosen_registry__is_what_the_file_says_unless_the_variable_says_otherwise(tmp_path, monkeypatch):
     configs = tmp_path / "configs"
-    shutil.copytree(ROOT / "configs", configs)
+    shutil.copytree(EXAMPLE, configs)
     monkeypatch.delenv("TEXTGATE_REGISTRY", raising=False)
     monkeypatch.setenv("GITHUB_REPOSITORY", "team/model")
     assert isinstance(chosen_registry(configs), MlflowRegistry)
@@ -486,13 +487,13 @@ def test_scripts__a_version_goes_in_serves_and_is_gone_back_from(two, tmp_path, 
         code, said, err = finished(run_script("registry", *options, GITHUB_OUTPUT=str(note)))
         return code, said, err, outputs(note)
 
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     assert script("register", made / C) == (
         0, "v0.3.0 is published, and not yet the champion\n", "", {"version": C, "state": "new"}
     )  # fmt: skip
     code, said, _, found = script("fetch", "--version", "challenger", "--to", "candidate")
     assert (code, found) == (0, {"champion": "candidate", "version": C})
-    assert script("promote", "0.3.0")[3] == {"previous": A}
+    assert script("promote", "0.3.0")[3] == {"previous": A, "moving": "true"}
     code, _, err, found = script("fetch", "--version", "challenger", "--to", "candidate")
     assert (code, err) == (1, "refused: there is no challenger: register a version that is newer than the champion\n")
     code, said, _, found = script("rollback")

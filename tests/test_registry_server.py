@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.mlflow_example import make_releases
-from tests.run_script import ROOT, finished, run_script
+from tests.project import EXAMPLE
+from tests.run_script import finished, run_script
 
 from textgate.bundle import verify
 from textgate.errors import CannotTell, Refused
@@ -65,7 +66,7 @@ def registry(server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TEXTGATE_REGISTRY", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server[0])
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     registry = MlflowRegistry(store())
     with registry.store.reading() as client:
         for model in client.search_registered_models():
@@ -215,7 +216,7 @@ def away():
 
 def test_server__in_trouble_it_is_asked_three_times_and_told_in_one_line(away, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     started = time.monotonic()
     code, out, err = finished(run_script("registry", "current", MLFLOW_TRACKING_URI=away[0]))
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -229,7 +230,7 @@ def test_server__in_trouble_it_is_asked_three_times_and_told_in_one_line(away, m
 
 def test_server__one_that_never_answers_is_left_in_less_than_30_s(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.mlflow_example import VERSIONS, embedded, make_releases, migrated
-from tests.run_script import ROOT, finished, run_script
+from tests.project import EXAMPLE
+from tests.run_script import finished, run_script
 
 from textgate.bundle import digest
 from textgate.errors import CannotTell, Refused
@@ -34,7 +35,7 @@ def empty(tmp_path_factory):
 def registry(tmp_path, monkeypatch, empty, made):
     """Return a registry with v0.1.0 as champion, in the working folder, which also has configs."""
     shutil.copy(empty, tmp_path / "mlflow.db")
-    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(EXAMPLE, tmp_path / "configs")
     found = embedded(tmp_path, monkeypatch)
     found.register(made / A)
     found.promote(A)

@@ -78,7 +78,7 @@ def of(scan: Scan, path: str) -> ScannedFile:
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
 
 
 # --- a bundle -----------------------------------------------------------------------------------------------------

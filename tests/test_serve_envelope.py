@@ -6,7 +6,7 @@ import json
 import logging
 
 import pytest
-from tests.serve_process import ROOT
+from tests.project import EXAMPLE
 
 from textgate.config import load
 from textgate.serve.envelope import Envelope
@@ -36,7 +36,7 @@ async def nothing():
 def asked(app):
     """Ask an app in the envelope; return what it sends."""
     envelope = Envelope(
-        app, load(ROOT / "configs/serve.yaml", ServeConfig), {"/x"}, {}, Life(nothing, nothing, notice_seconds=1)
+        app, load(EXAMPLE / "serve.yaml", ServeConfig), {"/x"}, {}, Life(nothing, nothing, notice_seconds=1)
     )
     scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "client": ("192.0.2.1", 9), "state": {}}
     sent = []

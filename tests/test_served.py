@@ -16,10 +16,10 @@ from tests.small import LABELS, seal_small
 
 from textgate.bundle import digest
 from textgate.errors import CannotTell, Refused
+from textgate.models.processors import processors
 from textgate.prediction import schema
 from textgate.serve.models import Models
 from textgate.serve.problems import Problem
-from textgate.serve.processors import processors
 from textgate.serve.served import open_served
 
 

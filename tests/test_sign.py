@@ -9,14 +9,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.judged_example import judge
 from tests.run_script import ROOT
-from tests.signing_keys import PEM, key_pair
+from tests.signing_keys import PEM, key_pair, with_key
 from tests.small import fit_tfidf, seal_small
 
-from textgate.config import ReleaseConfig
 from textgate.errors import CannotTell, Refused
 from textgate.release.assets import SIGNATURE, SUMS, check, read_sums
 from textgate.release.release import build
-from textgate.release.sign import SIGNER, Keys, check_signature, keys
+from textgate.release.settings import KeySigning, ReleaseConfig
+from textgate.release.sign import SIGNER, Signer, signer
+from textgate.release.sign import check_signature as check_signature_of
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def signed_once(tmp_path_factory):
     fit_tfidf().save(bundle)
     seal_small(bundle)
     judge(bundle, folder / "build")
-    build(folder / "build", folder / "release", "v0.1.0", Keys(*key_pair(folder)))
+    build(folder / "build", folder / "release", "v0.1.0", with_key(*key_pair(folder)))
     return folder
 
 
@@ -35,6 +36,10 @@ def signed_once(tmp_path_factory):
 def signed(signed_once, tmp_path):
     """Return a folder with build/, release/ and the keys, free to be damaged."""
     return shutil.copytree(signed_once, tmp_path / "signed")
+
+
+def check_signature(folder, public):
+    return check_signature_of(folder, KeySigning(kind="key", public_key=str(public)))
 
 
 def content(folder):
@@ -59,12 +64,12 @@ def test_build__only_the_signature_and_its_line_differ_from_a_release_without(si
 
 
 def test_build__again_it_keeps_the_signature_that_fits(signed, signed_once):
-    build(signed / "build", signed / "release", "v0.1.0", Keys(signed / "release.pem", signed / "release.pub"))
+    build(signed / "build", signed / "release", "v0.1.0", with_key(signed / "release.pem", signed / "release.pub"))
     assert content(signed / "release") == content(signed_once / "release")
 
 
 def test_build__another_version_is_signed_anew(signed, signed_once):
-    build(signed / "build", signed / "release", "v0.2.0", Keys(signed / "release.pem", signed / "release.pub"))
+    build(signed / "build", signed / "release", "v0.2.0", with_key(signed / "release.pem", signed / "release.pub"))
     assert content(signed / "release")[SIGNATURE] != content(signed_once / "release")[SIGNATURE]
     check_signature(signed / "release", signed / "release.pub")
 
@@ -74,21 +79,21 @@ def test_build__a_key_that_is_not_the_half_of_the_other_stops_it_and_leaves_what
     with pytest.raises(
         Refused, match=r"other\.pem is not the private half of .*release\.pub: sign with the key that is"
     ):
-        build(signed / "build", signed / "release", "v0.2.0", Keys(private, signed / "release.pub"))
+        build(signed / "build", signed / "release", "v0.2.0", with_key(private, signed / "release.pub"))
     assert content(signed / "release") == content(signed_once / "release")
 
 
 @pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP521R1()])
 def test_build__larger_curves_sign_too(signed, tmp_path, curve):
     pair = key_pair(tmp_path, curve=curve)
-    build(signed / "build", tmp_path / "out", "v0.1.0", Keys(*pair))
+    build(signed / "build", tmp_path / "out", "v0.1.0", with_key(*pair))
     check_signature(tmp_path / "out", pair[1])
 
 
 def test_build__a_key_that_cannot_sign_is_said(signed, tmp_path):
     def said(private):
         with pytest.raises(CannotTell) as caught:
-            build(signed / "build", tmp_path / "out", "v0.1.0", Keys(private, signed / "release.pub"))
+            build(signed / "build", tmp_path / "out", "v0.1.0", with_key(private, signed / "release.pub"))
         assert not (tmp_path / "out").exists()
         return str(caught.value)
 
@@ -181,18 +186,15 @@ def test_check_signature__the_program_of_model_signing_finds_it_good_without_tex
     assert subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).returncode == 1
 
 
-def test_keys__both_halves_are_needed_or_none(tmp_path):
-    private = tmp_path / "key.pem"
-    without = ReleaseConfig(series="0.1", public_key=None)
-    named = ReleaseConfig(series="0.1", public_key="configs/release.pub")
-    assert keys(None, without) is None
-    assert keys(private, named) == Keys(private, private.__class__("configs/release.pub"))
-    with pytest.raises(CannotTell, match=r"names a public_key, so releases are signed: name the private key \(SIGNING"):
-        keys(None, named)
-    with pytest.raises(
-        CannotTell, match="names no public_key, so nobody could check a signature: write it there first"
-    ):
-        keys(private, without)
+def test_signer__both_halves_are_needed_or_none(tmp_path):
+    private, named = tmp_path / "key.pem", KeySigning(kind="key", public_key="configs/release.pub")
+    without, signed = ReleaseConfig(series="0.1", signing=None), ReleaseConfig(series="0.1", signing=named)
+    assert signer(None, without) is None
+    assert signer(private, signed) == Signer(private, named)
+    with pytest.raises(CannotTell, match=r"^configs/release\.yaml says that releases are signed: name the private key"):
+        signer(None, signed)
+    with pytest.raises(CannotTell, match=r"^configs/release\.yaml does not say how a signature is checked: write that"):
+        signer(private, without)
 
 
 def test_sign__without_its_environment_it_says_how_to_make_it(signed, monkeypatch):

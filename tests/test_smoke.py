@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 from tests.judged_example import OTHER, judge
-from tests.run_script import ROOT, finished, run_script
+from tests.project import EXAMPLE
+from tests.run_script import finished, run_script
 from tests.small import LABELS, seal_small
 
 from textgate.bundle import digest
@@ -35,7 +36,7 @@ def fetched(release, tmp_path):
 @pytest.fixture
 def configs(tmp_path):
     """Return configs whose plain sentences fit the labels of the small bundle."""
-    folder = shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    folder = shutil.copytree(EXAMPLE, tmp_path / "configs")
     sentences = folder / "sentences.yaml"
     sentences.write_text("north: [snow and ice near the fjord]\nsouth: [sand and heat on the dune]\n")
     data = folder / "data.yaml"
@@ -77,7 +78,7 @@ def test_smoke__a_plain_bundle_answers_under_its_digest(bundle, configs):
 
 
 def test_smoke__sentences_for_other_labels_are_not_asked(bundle):
-    assert f"; {len(ODD)} texts, " in smoke(bundle, ROOT / "configs")
+    assert f"; {len(ODD)} texts, " in smoke(bundle, EXAMPLE)
 
 
 def test_smoke__a_changed_asset_is_refused(release, configs):

@@ -6,7 +6,7 @@ import pytest
 from tests.served_example import config, counted, make_version, started
 from tests.small import small_rows
 
-from textgate.serve.processors import processors
+from textgate.models.processors import processors
 from textgate.serve.split import goes_to_challenger
 
 ONE, OTHER = "1" * 64, "2" * 64

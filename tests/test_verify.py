@@ -11,17 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.judged_example import COMMIT, OTHER, judge
 from tests.run_script import ROOT
-from tests.signing_keys import key_pair
+from tests.signing_keys import key_pair, with_key
 from tests.small import fit_tfidf, seal_small
 
 from textgate.bundle import digest
 from textgate.bundle import verify as verify_bundle
 from textgate.errors import CannotTell
+from textgate.registry.fetched import settle
 from textgate.release.archive import pack
-from textgate.release.assets import SIGNATURE, SUMS, archive_name, sums_text
+from textgate.release.assets import SIGNATURE, SUMS, archive_name, check, sums_text
 from textgate.release.bom import about
 from textgate.release.release import build
-from textgate.release.sign import Keys
+from textgate.release.settings import KeySigning
 from textgate.release.verify import NOT_SIGNED, outcome, verify
 
 LINKS = ["list", "signature", "commit", "data", "bundle", "scan", "model tests", "gate", "bill of materials",
@@ -38,7 +39,7 @@ def once(tmp_path_factory):
     fit_tfidf().save(bundle)
     seal_small(bundle)
     judge(bundle, folder / "build")
-    build(folder / "build", folder / "release", "v0.1.0", Keys(*key_pair(folder)))
+    build(folder / "build", folder / "release", "v0.1.0", with_key(*key_pair(folder)))
     build(folder / "build", folder / "plain", "v0.1.0")
     return folder
 
@@ -57,7 +58,7 @@ def plain(once, tmp_path):
 
 @pytest.fixture
 def key(once):
-    return once / "release.pub"
+    return KeySigning(kind="key", public_key=str(once / "release.pub"))
 
 
 def relist(folder):
@@ -97,19 +98,19 @@ def test_verify__a_release_without_a_signature_passes_and_says_so(plain):
 def test_verify__a_signature_that_was_taken_away_is_refused_where_a_key_is_named(signed, key):
     (signed / SIGNATURE).unlink()
     relist(signed)
-    why = "there is no model.sig, though configs/release.yaml names a public_key"
-    assert broken(signed, key) == {"signature": f"{why}: take a release that is signed"}
+    why = "there is no model.sig, though configs/release.yaml says that releases are signed"
+    assert broken(signed, key) == {"signature": f"{why}: take one that is"}
     assert outcome(verify(signed, key)) == "refused"
 
 
 def test_verify__a_signature_that_nobody_can_check_is_unknown(signed):
     links = verify(signed, None)
     assert (links[1].outcome, outcome(links)) == ("unknown", "unknown")
-    assert links[1].said.startswith("there is a model.sig, but configs/release.yaml names no public_key")
+    assert links[1].said.startswith("there is a model.sig, but configs/release.yaml does not say how to check it")
 
 
 def test_verify__a_signature_by_another_key_is_refused(signed, tmp_path):
-    found = broken(signed, key_pair(tmp_path, "other")[1])
+    found = broken(signed, with_key(*key_pair(tmp_path, "other")).signing)
     assert list(found) == ["signature"]
     assert "made with another key than" in found["signature"]
 
@@ -292,7 +293,7 @@ def test_verify__what_is_no_plain_file_is_never_opened(plain, tmp_path, name, ma
 
 
 def test_verify__a_folder_that_is_no_release_is_unknown(tmp_path):
-    with pytest.raises(CannotTell, match=r"is not a release: name the folder that release\.py built, or of downloaded"):
+    with pytest.raises(CannotTell, match=r"is not a release: name a folder that was built, fetched or"):
         verify(tmp_path, None)
     with pytest.raises(CannotTell, match="is not a release"):
         verify(tmp_path / "none", None)
@@ -312,7 +313,7 @@ def script(folder, project):
 @pytest.fixture
 def project(tmp_path, once):
     (tmp_path / "project" / "configs").mkdir(parents=True)
-    config = f'series: "0.1"\npublic_key: {once / "release.pub"}\n'
+    config = f'series: "0.1"\nsigning: {{kind: key, public_key: {once / "release.pub"}}}\n'
     (tmp_path / "project" / "configs" / "release.yaml").write_text(config)
     (tmp_path / "project" / ".venv-sign").symlink_to(ROOT / ".venv-sign")
     return tmp_path / "project"
@@ -332,10 +333,39 @@ def test_script__refused_is_1_and_unknown_is_2(signed, project):
     assert done.returncode == 1
     assert "✗ list: refused: scan.json is missing: this release was altered, take another one" in done.stdout
     assert done.stdout.splitlines()[-1] == f"the release in {signed}: refused"
-    (project / "configs" / "release.yaml").write_text('series: "0.1"\npublic_key: gone.pub\n')
+    (project / "configs" / "release.yaml").write_text('series: "0.1"\nsigning: {kind: key, public_key: gone.pub}\n')
     done = script(shutil.copytree(signed.parent / "else", project / "copy"), project)
     assert "? signature: unknown: gone.pub: No such file or directory: name the file of the key" in done.stdout
     assert script(project, project).returncode == 2
+
+
+def test_script__a_fetched_release_is_verified_whole_signature_and_all(signed, project, tmp_path):
+    settle(signed, check(signed), tmp_path / "fetched")
+    done = script(tmp_path / "fetched", project)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()[:-1]] == [f"✓ {name}" for name in LINKS]
+    (tmp_path / "fetched" / "NOTES.md").write_text("hello")
+    done = script(tmp_path / "fetched", project)
+    assert done.returncode == 1
+    assert "✗ signature: refused: model.sig: NOTES.md changed since it was signed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: (folder / "bundle" / "extra.json").write_text("{}"), "extra.json"),
+        (lambda folder: (folder / "bundle" / "tfidf.json").write_text("{}"), "tfidf.json"),
+        (lambda folder: (folder / "NOTES.md").unlink(), "NOTES.md is missing"),
+        (lambda folder: (folder / "zzz").write_text("hello"), "zzz is not listed in SHA256SUMS"),
+        (lambda folder: (folder / "zzz").symlink_to("/etc/hostname"), "zzz is a link or no file"),
+    ],
+)
+def test_script__a_fetched_release_that_was_altered_is_refused(signed, project, tmp_path, change, said):
+    settle(signed, check(signed), tmp_path / "fetched")
+    change(tmp_path / "fetched")
+    done = script(tmp_path / "fetched", project)
+    assert done.returncode == 1
+    assert said in done.stdout + done.stderr
 
 
 def test_script__asks_nothing_of_a_network(signed, project, tmp_path):

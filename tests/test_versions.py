@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.project import EXAMPLE
 
-from textgate.config import ReleaseConfig, load
+from textgate.config import load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import VERSION
+from textgate.release.settings import ReleaseConfig
 from textgate.release.versions import next_version, order, version_of
 
 SHIPPED = Path(__file__).parent.parent / "configs"
@@ -60,8 +62,8 @@ def test_order__is_by_number():
     assert sorted(["v0.10.0", "v0.9.0", "v0.9.10", "v0.9.9"], key=order) == ["v0.9.0", "v0.9.9", "v0.9.10", "v0.10.0"]
 
 
-def test_release_yaml__ships_a_series():
-    assert load(SHIPPED / "release.yaml", ReleaseConfig).series == "0.1"
+def test_release_yaml__names_a_series():
+    assert load(EXAMPLE / "release.yaml", ReleaseConfig).series == "0.1"
 
 
 @pytest.mark.parametrize(
@@ -71,10 +73,13 @@ def test_release_yaml__ships_a_series():
         ('series: "0.1.2"', "series: String should match pattern"),
         ('series: "v0.1"', "series: String should match pattern"),
         ('series: "0.01"', "series: String should match pattern"),
-        ('serie: "0.1"', "serie: unknown key (known: series, public_key)"),
+        ('series: "0.1"\nsigning: {public_key: a}', "signing.kind: this key is missing"),
+        ('series: "0.1"\nsigning: {kind: ssh}', "signing.kind: unknown kind 'ssh' (known: 'key', 'certificate')"),
+        ('series: "0.1"\nsigning: {kind: certificate, certificate: a}', "signing.chain: this key is missing"),
+        ('serie: "0.1"', "serie: unknown key (known: series, signing)"),
     ],
 )
-def test_release_yaml__what_is_no_series_is_named(tmp_path, line, said):
+def test_release_yaml__what_is_wrong_in_it_is_named(tmp_path, line, said):
     (tmp_path / "release.yaml").write_text(line, encoding="utf-8")
     with pytest.raises(CannotTell) as caught:
         load(tmp_path / "release.yaml", ReleaseConfig)

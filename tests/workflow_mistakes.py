@@ -29,6 +29,8 @@ MISTAKES = {
         ("ci", "^  merge_group:\n", "", "event merge_group"),
         ("ci", r"branches: \[main\]", "branches: ['**']", "not for main"),
         ("release", "tags: .*", "branches: [main]", "tags v*"),
+        ("rows", r"branches: \[main\]", "branches: ['**']", "not for main"),
+        ("rows", "^  push:", "  pull_request:", "event pull_request"),
         ("comment", "^  workflow_run:", "  issue_comment:", "event issue_comment"),
     ],
     rules.an_end_and_a_place_for_every_job: [
@@ -70,6 +72,8 @@ MISTAKES = {
         ("ci", r"\$\{\{ github\.token \}\}", "${{ secrets.T }}", "plan: secrets"),
         ("ci", "^    environment: cloud-gpu.*\n", "", "launch: secrets"),
         ("ci", in_job("remove", r", ref: \S+ \S+ \S+ }"), r"\1 }", "remove: secrets"),
+        ("rows", "^    environment: rows.*\n", "", "pull: secrets"),
+        ("rows", r"ref: \S+ \S+ \S+, ", 'ref: "${{ inputs.branch }}", ', "pull: secrets"),
         ("release", "    uses: ./.github/workflows/deploy.yml", r"\g<0>\n    secrets: inherit", "deploy: secrets"),
     ],
     rules.no_write_where_foreign_code_runs: [
@@ -82,6 +86,7 @@ MISTAKES = {
         ("comment", PINNED, "actions/cache/restore@0", "comment, step 1: a cache"),
         ("deploy", "{ persist-credentials: false }", "{ cache: pip }", "a cache"),
         ("setup", 'python-version: "3.11"', "cache: pip", "a cache"),
+        ("rows", "actions/cache/save@", "actions/cache/restore@", "a cache"),
     ],
     rules.nothing_fails_in_silence: [
         ("ci", "run: make check", r"\g<0>\n        continue-on-error: true", "check, step 3"),

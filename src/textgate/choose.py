@@ -87,7 +87,8 @@ def find_champion(named: str) -> Champion:
     manifest = verify(bundle, release.bundle_digest if release else None)
     vouch_folder(bundle)
     name = release.version if release else manifest.experiment
-    return Champion(state="given", name=name, path=str(bundle.resolve()), digest=digest(bundle))
+    found = release.bundle_digest if release else digest(bundle)
+    return Champion(state="given", name=name, path=str(bundle.resolve()), digest=found)
 
 
 def bundle_in(folder: Path) -> tuple[Path, Release | None]:

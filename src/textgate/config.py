@@ -18,6 +18,8 @@ Wheel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Licence = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+NOT_STATED = "not stated"
 
 
 def _labels(labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,7 +52,7 @@ class FileSource(Record):
     label: str = "label"
     group: str | None = None
     split: str | None = None
-    licence: str = "not stated"
+    licence: str = NOT_STATED
 
 
 class HubSource(Record):
@@ -137,6 +139,7 @@ class HubWeights(Record):
     model: str
     revision: Commit
     files: dict[str, Sha256]
+    licence: Licence = NOT_STATED
 
 
 class WheelWeights(Record):
@@ -149,6 +152,7 @@ class WheelWeights(Record):
     member: str
     member_sha256: Sha256
     files: dict[str, Sha256]  # of the converted folder, checked each time before it is opened
+    licence: Licence = NOT_STATED
 
 
 class Transformer(Record):
@@ -219,13 +223,6 @@ class Gates(Record):
     min_functionality: Share
     max_batch_difference: Share
     against_champion: AgainstChampion
-
-
-class ReleaseConfig(Record):
-    """configs/release.yaml."""
-
-    series: Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})$")]
-    public_key: Annotated[str, StringConstraints(min_length=1)] | None
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 FULL = "No space left on device"  # shutil and libraries in Rust say it in their text alone, without an errno
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+
 
 class TextgateError(Exception):
     """One clear line for the person at the keyboard: what, where, and what to do next."""
@@ -51,7 +53,7 @@ def run(main: Callable[[], int | None]) -> int:  # noqa: PLR0911 - one return fo
         return CannotTell.exit_code
     except Exception as error:  # noqa: BLE001 - shown with its traceback below
         number = getattr(error, "errno", None)
-        if number not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS) and FULL not in str(error):
+        if number not in NO_ROOM and FULL not in str(error):
             traceback.print_exc()  # and not Python's exit code 1, which would read as "refused"
             kind = type(error).__name__
             return _tell(CannotTell(f"a defect in textgate, {kind}: {error}: please report it with the lines above"))

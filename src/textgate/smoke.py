@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 
 from textgate.bundle import verify
-from textgate.choose import bundle_in
+from textgate.choose import FETCHED, bundle_in
 from textgate.config import CONFIGS, DataConfig, load
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import Release
@@ -41,7 +41,7 @@ def smoke(folder: Path, configs: Path = CONFIGS, version: str | None = None) -> 
     Raises Refused for another version than is asked for, an altered bundle, one that nobody vouches for, or an answer
     of another form than promised; CannotTell if there is no bundle.
     """
-    if (folder / SUMS).exists():
+    if (folder / SUMS).exists() and not (folder / FETCHED).exists():
         release = check(folder)
         _same_version(folder, release, version)
         with tempfile.TemporaryDirectory() as temporary:

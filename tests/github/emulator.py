@@ -58,10 +58,10 @@ class Emulator:
         self._wait()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.url}/repos/{OWNER}/{REPOSITORY}", timeout=5):
+                with urllib.request.urlopen(f"{self.url}/repos/{OWNER}/{REPOSITORY}", timeout=60):
                     return
             except urllib.error.URLError:
                 time.sleep(0.05)

@@ -96,10 +96,10 @@ class LocalGitHub:
         return value
 
     def fail(
-        self, method: str, path: str, status: int, times: int = 1, headers: dict | None = None, message=""
+        self, method: str, path: str, status: int, times: int = 1, headers: dict | None = None, message="", after=0
     ) -> None:
-        """Answer the next calls whose path fits a regular expression with an error; status 0 drops the line."""
-        self._door.faults.append(Fault(method, path, status, times, headers or {}, message or "Server Error"))
+        """Answer the next calls whose path fits with an error, when `after` others were answered; 0 drops the line."""
+        self._door.faults.append(Fault(method, path, status, times, headers or {}, message or "Server Error", after))
 
     def hold(self, method: str, path: str, after: int) -> Callable[[], str]:
         """Leave one call whose path fits unanswered, when `after` others of its kind were answered.

@@ -7,10 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import yaml
 from tests.github.git_side import git
 from tests.github.hub import LocalGitHub
 from tests.github.runner import PROJECT
+from tests.project import edit, write_settings
 
 TESTS = ("tests/test_errors.py", "tests/test_files.py")  # `check` runs them: a user's own tests, small and quick
 WORDS = {
@@ -18,7 +18,8 @@ WORDS = {
     "kitchen": "pan oven spoon flour butter salt onion stew bake fry knife plate soup dough pepper",
 }
 CHECK = re.compile(r"^(check:.*\n)(?:\t.*\n)+", re.MULTILINE)  # our own code is linted elsewhere, once
-SOURCE = {"kind": "file", "path": "data/rows.csv"}
+ROWS = "data/rows.csv"
+THEIRS = ("tests/", ".ci/", "configs/", "data/", ".dvc/config", ".gitignore")  # of the template itself, or a team's
 
 
 def made_up_rows(count: int, seed: int = 7) -> list[tuple[str, str]]:
@@ -35,7 +36,7 @@ def made_up_rows(count: int, seed: int = 7) -> list[tuple[str, str]]:
 
 
 def _files() -> list[str]:
-    """Return what belongs to the project: tracked files and new ones, without the tests of the template itself."""
+    """Return what every project has: tracked files and new ones, without tests, and without what a team changes."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT,
@@ -43,7 +44,7 @@ def _files() -> list[str]:
         text=True,
         check=True,
     ).stdout.splitlines()
-    return [name for name in listed if (not name.startswith(("tests/", ".ci/")) or name in TESTS)]
+    return [name for name in listed if not name.startswith(THEIRS) or name in TESTS]
 
 
 class Project:
@@ -59,22 +60,17 @@ class Project:
         makefile = (folder / "Makefile").read_text(encoding="utf-8")
         self.write("Makefile", CHECK.sub(r"\1\t$(PY) -m ruff check tests\n", makefile))
         git(folder, "init", "--quiet", "--initial-branch=main")
+        write_settings(folder)
         self.rows(made_up_rows(300))
-        self.config(
-            "data", source=SOURCE, labels=["kitchen", "weather"], external=None, sentences=None, test_sha256=None
-        )
-        self.config("train", experiment="001_baseline", tracking="none")
         self.push("main", "First commit")
 
     def config(self, name: str, **changes: object) -> None:
         """Change keys of configs/NAME.yaml."""
-        path = self.folder / "configs" / f"{name}.yaml"
-        changed = yaml.safe_load(path.read_text(encoding="utf-8")) | changes
-        path.write_text(yaml.safe_dump(changed, sort_keys=False), encoding="utf-8")
+        edit(self.folder, name, **changes)
 
     def rows(self, rows: list[tuple[str, str]]) -> None:
         """Add rows to data/rows.csv."""
-        path = self.folder / SOURCE["path"]
+        path = self.folder / ROWS
         path.parent.mkdir(exist_ok=True)
         new = not path.exists()
         with path.open("a", newline="", encoding="utf-8") as file:

@@ -25,7 +25,7 @@ COMMENT = r"/issues/(\d+/comments|comments/\d+)"
 
 @dataclass
 class Fault:
-    """An answer to give instead of the true one, a number of times; status 0: none, the line is dropped."""
+    """An answer to give instead of the true one, a number of times after `left` true ones; status 0: no answer."""
 
     method: str
     path: str
@@ -33,6 +33,7 @@ class Fault:
     times: int
     headers: dict[str, str] = field(default_factory=dict)
     message: str = "Server Error"
+    left: int = 0
 
 
 @dataclass
@@ -116,6 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
         hub, door = self.server.hub, self.server
         for fault in door.faults:
             if fault.times and fault.method in ("*", self.command) and re.search(fault.path, path):
+                if fault.left:
+                    fault.left -= 1
+                    continue
                 fault.times -= 1
                 return Reply({"message": fault.message, "status": str(fault.status)}, fault.status, fault.headers)
         for hold in door.holds:

@@ -186,3 +186,41 @@ def test_publish__killed_before_the_promotion_is_finished_by_the_next_run(hub: L
     assert champion(hub) == "v1.3.0"
     assert shown(hub) == {"v0.1.0": WHOLE, "v1.3.0": WHOLE}
     assert "v1.3.0 answers" in again.said("deploy/smoke")
+
+
+def half_promoted(hub: LocalGitHub, then) -> None:
+    """Let GitHub answer no more, when "latest" has moved and the promotion looks whether it did."""
+    hub.fail("GET", r"/releases/latest$", 500, times=3, after=2)
+    then()
+
+
+def test_publish__that_dies_when_latest_has_moved_is_asked_and_stays_if_it_answers(
+    hub: LocalGitHub, released: str
+) -> None:
+    run = tagged(hub, "v1.4.0", released, at_step=PROMOTE, then=lambda: half_promoted(hub, lambda: None))
+    assert run.conclusion == "failure"
+    assert "releases/latest" in run.said("deploy/publish")
+    assert run.jobs["deploy/publish"].outputs["promote"] == {"previous": "v0.1.0", "moving": "true"}
+    results = {name: run.jobs[f"deploy/{name}"].conclusion for name in ("publish", "smoke", "restore")}
+    assert results == {"publish": "failure", "smoke": "success", "restore": "skipped"}
+    assert champion(hub) == "v1.4.0"
+
+
+def test_publish__that_dies_when_latest_has_moved_is_taken_back_if_it_does_not_answer(
+    hub: LocalGitHub, released: str
+) -> None:
+    broken = lambda: half_promoted(hub, lambda: hub.corrupt("gate.json"))  # noqa: E731
+    run = tagged(hub, "v1.5.0", released, at_step=PROMOTE, then=broken)
+    assert run.conclusion == "failure"
+    results = {name: run.jobs[f"deploy/{name}"].conclusion for name in ("publish", "smoke", "restore")}
+    assert results == {"publish": "failure", "smoke": "failure", "restore": "success"}
+    assert champion(hub) == "v0.1.0"
+    assert shown(hub) == {"v0.1.0": WHOLE, "v1.5.0": f"pre-release, {ASSETS} assets"}
+
+
+def test_publish__that_fails_before_latest_moves_withdraws_nothing(hub: LocalGitHub, released: str) -> None:
+    lost = lambda: hub.fail("POST", r"/releases/\d+/assets$", 500, times=3)  # noqa: E731
+    run = tagged(hub, "v1.6.0", released, at_step=REGISTER, then=lost)
+    results = {name: run.jobs[f"deploy/{name}"].conclusion for name in ("publish", "smoke", "restore")}
+    assert results == {"publish": "failure", "smoke": "skipped", "restore": "skipped"}
+    assert champion(hub) == "v0.1.0"

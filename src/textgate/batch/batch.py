@@ -21,8 +21,8 @@ from textgate.batch.written import head
 from textgate.bundle import digest, verify
 from textgate.choose import bundle_in
 from textgate.errors import CannotTell, Refused
+from textgate.models.processors import processors
 from textgate.scan.policy import vouch_folder
-from textgate.serve.processors import processors
 from textgate.serve.served import UNRELEASED
 
 AHEAD = 2  # windows a worker: one that it scores, and one that waits for it

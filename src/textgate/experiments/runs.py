@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from textgate.errors import CannotTell
+from textgate.mlflow_database import address, database
 from textgate.records import Record
 from textgate.tracking.entry import TAGS
 from textgate.tracking.log import reason, without_password
-from textgate.tracking.mlflow_runs import EXPERIMENT, address, database, open_store
+from textgate.tracking.mlflow_runs import EXPERIMENT, open_store
 
 PAGE = 1000  # runs asked for at once
 TAG = TAGS["bundle"]

@@ -20,8 +20,8 @@ from textgate.errors import CannotTell
 from textgate.files import read_text, sha256_file, write_text
 from textgate.models.calibration import softmax
 from textgate.models.classifier import Probabilities
+from textgate.models.processors import processors
 from textgate.records import Above0, Positive, Record
-from textgate.serve.processors import processors
 
 CHARACTERS_PER_TOKEN = 64  # no piece of a usual vocabulary is longer, so text behind this cannot matter
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from textgate.errors import Refused
 from textgate.github.api import output
 from textgate.registry.fetched import clear
+from textgate.registry.history import replaced
 from textgate.registry.protocol import Registry
 from textgate.registry.rollback import roll_back
 from textgate.registry.tables import comparison_table, history_table
@@ -39,11 +40,18 @@ def register(registry: Registry, folder: Path) -> None:
 
 
 def promote(registry: Registry, version: str) -> None:
-    """Make a version the champion. Output: previous, the one it replaced; empty if there was no other."""
+    """Make a version the champion. Outputs: previous, the one it replaced, empty if there was no other; moving, true.
+
+    Both are said before anything changes: a run that is killed in the middle of it can still be taken back.
+    """
     wanted = version_of(version)
-    previous = registry.promote(wanted)
+    before = replaced(registry.history(), wanted)
+    output("previous", before or "")
+    output("moving", "true")
+    previous = registry.promote(wanted) or before
+    if previous != before:  # somebody else promoted meanwhile
+        output("previous", previous or "")
     print(f"{wanted} is the champion, " + (f"{previous} was before" if previous else "and replaced no other"))
-    output("previous", previous or "")
 
 
 def restore(registry: Registry, previous: str, failed: str) -> None:

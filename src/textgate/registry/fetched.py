@@ -1,16 +1,19 @@
-"""The folder that a fetched release is left in: bundle/, and beside it release.json, the evidence and the card."""
+"""The folder that a fetched release is left in: bundle/ in the place of the archive, and beside it all other assets."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from textgate import bundle
 from textgate.choose import FETCHED, RELEASE
 from textgate.errors import CannotTell
 from textgate.evidence import Release
-from textgate.release.archive import unpack
-from textgate.release.assets import NOTES, SUMS, archive_name
+from textgate.release.archive import pack, unpack
+from textgate.release.assets import archive_name, asset
 
 
 def clear(to: Path) -> None:
@@ -32,6 +35,24 @@ def settle(assets: Path, release: Release, to: Path) -> None:
     archive = assets / archive_name(release.bundle_digest)
     unpack(archive, assets / FETCHED)
     bundle.verify(assets / FETCHED, release.bundle_digest)
-    for path in (archive, assets / SUMS, assets / NOTES):
-        path.unlink()
+    archive.unlink()
     assets.rename(to)
+
+
+@contextmanager
+def as_assets(folder: Path) -> Iterator[Path]:
+    """Give a folder of assets: a fetched release with its bundle packed again, anything else as it is.
+
+    The same bundle gives the same archive, so a list and a signature over it fit again. Raises Refused for a bundle
+    that was altered, and for what is no plain file.
+    """
+    if not (folder / FETCHED).is_dir() or (folder / FETCHED).is_symlink():
+        yield folder
+        return
+    manifest = bundle.verify(folder / FETCHED)
+    with tempfile.TemporaryDirectory() as place:
+        for path in folder.iterdir():
+            if path.name != FETCHED:
+                shutil.copyfile(asset(folder, path.name), Path(place, path.name))
+        pack(folder / FETCHED, manifest, Path(place, archive_name(bundle.digest(folder / FETCHED))))
+        yield Path(place)

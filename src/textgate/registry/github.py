@@ -7,7 +7,6 @@ never changed, except for which of them is the latest.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from textgate.registry.releases import (
     newer,
     published,
     read,
+    read_back,
     withdraw,
 )
 from textgate.release.assets import NOTES, SUMS, archive_name, check, check_list, most_bytes, read_sums
@@ -124,7 +124,7 @@ class GitHubReleases:
             raise Refused(f"{before} was promoted over {over} meanwhile: nothing was changed, look again")
         changes = promotion(all_releases(self.github), found, before, rollback=over is not None)
         self.github.send("PATCH", f"releases/{found.id}", changes)
-        self._read_back(version, "promote it again")
+        read_back(self.github, version, "promote it again")
         return before if before and before != version and VERSION.fullmatch(before) else None
 
     def restore(self, previous: str | None, failed: str) -> str | None:
@@ -141,7 +141,7 @@ class GitHubReleases:
         if champion in (None, failed, previous):
             champion = self._go_back(previous, failed)
         withdraw(self.github, failed, WITHDRAWN)
-        self._read_back(champion, "mend it there")
+        read_back(self.github, champion, "mend it there")
         return champion
 
     def history(self) -> tuple[Event, ...]:
@@ -162,14 +162,6 @@ class GitHubReleases:
             known = ", ".join(others[:5])
             raise CannotTell(f"{failed} replaced no version, so there is no way back (there are {known}): deploy one")
         return previous
-
-    def _read_back(self, wanted: str | None, cure: str) -> None:
-        """Raise CannotTell unless GitHub comes to name this release as the latest, or none."""
-        for wait in (1, 1, 0):  # seconds: what was written is not always read at once
-            if (now := latest(self.github)) == wanted:
-                return
-            time.sleep(wait)
-        raise CannotTell(f"GitHub still names {str(now)[:40]!a} as the latest release, not {wanted or 'none'}: {cure}")
 
     def fetch(self, version: str, to: Path) -> Release:
         """Download a published version, verify all of it, and leave it in the folder `to`.

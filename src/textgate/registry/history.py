@@ -63,6 +63,19 @@ def in_effect(events: Iterable[Event], champion: str | None) -> tuple[Event, ...
     return tuple(reversed(found))
 
 
+def replaced(happened: Sequence[Event], version: str) -> str | None:
+    """Return the version that a promotion of this one replaces; if it is the champion already, the one it replaced.
+
+    What a rollback left is not gone back to.
+    """
+    if not happened:
+        return None
+    last = happened[-1]
+    if last.version != version:
+        return last.version
+    return None if last.rollback else last.before
+
+
 def way_back(happened: Sequence[Event]) -> str:
     """Return the version that served before the champion. Raises Refused if there is no champion, or none before.
 

@@ -18,6 +18,7 @@ from textgate.registry.fetched import clear, settle
 from textgate.registry.history import Event, in_effect
 from textgate.registry.mlflow_changes import add, move, retire
 from textgate.registry.mlflow_files import take_out
+from textgate.registry.mlflow_rows import read_rows
 from textgate.registry.mlflow_store import MODEL, Store
 from textgate.registry.mlflow_versions import CHALLENGER, Kept, Shelf, read_shelf
 from textgate.release.assets import SUMS, check
@@ -159,6 +160,8 @@ class MlflowRegistry:
     def _shelf(self) -> Shelf:
         if self.store.holds_nothing():
             return NOTHING
+        if (shelf := read_rows(self.store)) is not None:
+            return shelf
         with self.store.reading() as client:
             return read_shelf(client)
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import logging
 import os
 import re
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,15 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from textgate.errors import CannotTell, TextgateError
+from textgate.mlflow_database import address, database, load_mlflow, make_whole
 
-EMBEDDED = "sqlite:///mlflow.db"
 MODEL = "textgate"  # the registered model
 SECONDS = 5  # to wait for another program that uses the database
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
+PATIENCE = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "GIT_PYTHON_REFRESH": "quiet",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # three tries in all, in less than 30 s
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "7",
@@ -53,14 +47,23 @@ class Store:
             return False
         if not os.path.lexists(self.database):
             return True
+        with self.opened() as database:
+            try:
+                found = database.execute("SELECT 1 FROM registered_models WHERE name = ?", (MODEL,)).fetchone()
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return False
+                raise
+        return found is None
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Yield a connection to the file of an embedded store, for reading. What it raises becomes CannotTell."""
         try:  # not read-only: what a killed process left half-written is first taken back
             with closing(sqlite3.connect(_uri(self.database, "rw"), uri=True, timeout=SECONDS)) as database:
-                found = database.execute("SELECT 1 FROM registered_models WHERE name = ?", (MODEL,)).fetchone()
+                yield database
         except sqlite3.DatabaseError as error:
-            if "no such table" in str(error):
-                return False
             raise self._unusable(error) from error
-        return found is None
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
@@ -98,42 +101,23 @@ class Store:
                 raise CannotTell(
                     f"another process is changing the registry in {self.database}: wait for it, then run this again"
                 ) from error
-            self._make_whole(self.database, self.folder.parent)
+            make_whole(self.database)
             self._not_locked()
             yield
 
-    def _make_whole(self, database: Path, place: Path) -> None:
-        """Make a new database elsewhere first: one that MLflow was killed at making, it can never open again."""
-        for left in place.glob(".new-*"):
-            shutil.rmtree(left)
-        if os.path.lexists(database):
-            return
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=place) as folder:
-            made = Path(folder, "mlflow.db").resolve()
-            self._client(f"sqlite:///{made}").search_registered_models()
-            with contextlib.suppress(FileExistsError):  # a training made it meanwhile
-                os.link(made, database)
-
     def _not_locked(self) -> None:
         """Raise CannotTell at once for a database that another program holds; MLflow would try for minutes."""
-        try:
-            with closing(sqlite3.connect(_uri(self.database, "rw"), uri=True, timeout=SECONDS)) as database:
-                database.execute("BEGIN IMMEDIATE")
-        except sqlite3.DatabaseError as error:
-            raise self._unusable(error) from error
+        with self.opened() as database:
+            database.execute("BEGIN IMMEDIATE")
 
     def _unusable(self, error: sqlite3.DatabaseError) -> CannotTell:
         cure = "wait for the program that uses it" if "locked" in str(error) else "mend it, or move it away"
         return CannotTell(f"{self.database}: {error}: {cure}, then run this again")
 
-    def _client(self, address: str | None = None) -> Any:
-        for name, value in QUIET.items():
+    def _client(self) -> Any:
+        for name, value in PATIENCE.items():
             os.environ.setdefault(name, value)
-        from mlflow import MlflowClient
-
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say is in the exception too
-        return MlflowClient(address or self.address, address or self.address)
+        return load_mlflow().MlflowClient(self.address, self.address)
 
     def _line(self, error: Exception) -> str | None:
         """Return what to say about an error of MLflow, a database, a network or a disk; None for any other."""
@@ -154,13 +138,11 @@ class Store:
 
 def store() -> Store:
     """Return the store that MLFLOW_TRACKING_URI names, else the embedded one in this folder."""
-    address = os.environ.get("MLFLOW_TRACKING_URI") or EMBEDDED
-    if not address.startswith("sqlite:"):
-        return Store(address, None)
-    name, mark, rest = address.removeprefix("sqlite:///").partition("?")
-    if not address.startswith("sqlite:///") or not name:
-        raise CannotTell(f"MLFLOW_TRACKING_URI is {address[:80]!a}, which names no file: write it as {EMBEDDED}")
-    return Store(f"sqlite:///{Path(name).absolute()}{mark}{rest}", Path(name))  # however the folder changes
+    where = address()
+    file = database(where)
+    if file is None:
+        return Store(where, None)
+    return Store(f"sqlite:///{file.absolute()}{''.join(where.partition('?')[1:])}", file)  # however the folder changes
 
 
 def _uri(database: Path | None, mode: str) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +18,14 @@ from textgate.registry.mlflow_store import MODEL
 CHAMPION, CHALLENGER = "champion", "challenger"
 EVENT = re.compile(r"event\.[0-9]{6,}\.[0-9a-f]{8}")
 PAGE = 1000
+
+
+class RawVersion(NamedTuple):
+    """A model version as MLflow has it, whoever registered it."""
+
+    number: int  # MLflow's own
+    run_id: str | None
+    tags: Mapping[str, str]
 
 
 class Kept(BaseModel):
@@ -58,17 +67,23 @@ def read_shelf(client: Any) -> Shelf:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return Shelf((), None, None, (), frozenset())
         raise
-    versions = _versions(client)
-    names = {kept.number: kept.version for kept in versions}
+    return to_shelf(model.aliases, model.tags, _versions(client))
+
+
+def to_shelf(aliases: Mapping[str, int | str], tags: Mapping[str, str], versions: Iterable[RawVersion]) -> Shelf:
+    """Return aliases, tags and versions as a shelf. Raises CannotTell for what textgate cannot have written."""
+    ours = (_kept(raw) for raw in versions if "sums" in raw.tags)  # others are not of textgate
+    kept = tuple(sorted(ours, key=lambda kept: kept.number))
+    names = {one.number: one.version for one in kept}
     found = {}
     for alias in (CHAMPION, CHALLENGER):
-        number = model.aliases.get(alias)
+        number = aliases.get(alias)
         if number is not None and int(number) not in names:
             raise CannotTell(f"MLflow's alias {alias} is on version {number}, which textgate did not register: move it")
         found[alias] = None if number is None else names[int(number)]
-    keys = frozenset(key for key in model.tags if EVENT.fullmatch(key))
-    events = tuple(_event(key, model.tags[key]) for key in sorted(keys))
-    return Shelf(versions, found[CHAMPION], found[CHALLENGER], events, keys)
+    keys = frozenset(key for key in tags if EVENT.fullmatch(key))
+    events = tuple(_event(key, tags[key]) for key in sorted(keys))
+    return Shelf(kept, found[CHAMPION], found[CHALLENGER], events, keys)
 
 
 def event_key(event: Event) -> str:
@@ -76,24 +91,22 @@ def event_key(event: Event) -> str:
     return f"event.{event.number:06}.{secrets.token_hex(4)}"
 
 
-def _versions(client: Any) -> tuple[Kept, ...]:
-    found, token = [], None
+def _versions(client: Any) -> Iterator[RawVersion]:
+    token = None
     while True:
         page = client.search_model_versions(f"name='{MODEL}'", max_results=PAGE, page_token=token)
-        found += [_kept(raw) for raw in page if "sums" in raw.tags]  # others are not of textgate
+        yield from (RawVersion(int(raw.version), raw.run_id, raw.tags) for raw in page)
         token = page.token
         if not token:
-            return tuple(sorted(found, key=lambda kept: kept.number))
+            return
 
 
-def _kept(raw: Any) -> Kept:
+def _kept(raw: RawVersion) -> Kept:
     try:
-        return Kept.model_validate(raw.tags | {"number": int(raw.version), "run_id": raw.run_id})
+        return Kept.model_validate({**raw.tags, "number": raw.number, "run_id": raw.run_id})
     except ValidationError as error:
         where = ".".join(map(str, error.errors(include_url=False)[0]["loc"]))
-        raise CannotTell(
-            f"version {raw.version} in MLflow has another {where} than textgate writes: mend it"
-        ) from error
+        raise CannotTell(f"version {raw.number} in MLflow has another {where} than textgate writes: mend it") from error
 
 
 def _event(key: str, text: str) -> Event:

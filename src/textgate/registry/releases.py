@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -62,6 +63,15 @@ def latest(github: GitHub) -> str | None:
     """Return the tag of the release that is marked latest, None if GitHub says 404."""
     raw = github.find("releases/latest")
     return None if raw is None else read(raw, Found, "the latest release").tag_name
+
+
+def read_back(github: GitHub, wanted: str | None, cure: str) -> None:
+    """Raise CannotTell unless GitHub comes to name this release as the latest, or none."""
+    for wait in (1, 1, 0):  # seconds: what was written is not always read at once
+        if (now := latest(github)) == wanted:
+            return
+        time.sleep(wait)
+    raise CannotTell(f"GitHub still names {str(now)[:40]!a} as the latest release, not {wanted or 'none'}: {cure}")
 
 
 def all_releases(github: GitHub) -> list[Found]:

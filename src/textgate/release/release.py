@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import shutil
@@ -38,7 +37,7 @@ from textgate.release.assets import (
 from textgate.release.bom import bom
 from textgate.release.notes import notes
 from textgate.release.predicate import predicate
-from textgate.release.sign import Keys, sign
+from textgate.release.sign import Signer, sign
 from textgate.release.versions import next_version, version_of
 
 NEXT = "next"  # instead of a tag: the version after the newest of the series
@@ -55,7 +54,7 @@ class Made:
     sentence: str
 
 
-def release_as(judged: Path, out: Path, registry: Registry, wanted: str, pair: Keys | None) -> Made:
+def release_as(judged: Path, out: Path, registry: Registry, wanted: str, by: Signer | None) -> Made:
     """Build the release of a judged bundle under the version that a person names; also again, which changes nothing.
 
     Raises as `build` does, and Refused for a name that is no version, or one that means another bundle already.
@@ -63,12 +62,12 @@ def release_as(judged: Path, out: Path, registry: Registry, wanted: str, pair: K
     digest, version = released_digest(_read(judged)), version_of(wanted)
     if version in registry.names() and registry.find_digest(digest, version) is None:
         raise Refused(f"{version} is taken, but not by this bundle: take another version, none is overwritten")
-    build(judged, out, version, pair)
+    build(judged, out, version, by)
     return Made(version, digest, "new", f"{version} is built in {out}: bundle {digest[:12]}")
 
 
 def release_from(
-    judged: Path, out: Path, registry: GitHubReleases, series: str, tag: str, pair: Keys | None = None
+    judged: Path, out: Path, registry: GitHubReleases, series: str, tag: str, by: Signer | None = None
 ) -> Made:
     """Build the release of a judged bundle, unless it is released already.
 
@@ -85,16 +84,16 @@ def release_from(
         if registry.waits(released, found.gate.judged_commit):
             return Made(released, digest, "unfinished", f"{said}, which is not the champion yet")
         return Made(released, digest, "already-released", said)
-    release = build(judged, out, version or next_version(series, registry.names()), pair)
+    release = build(judged, out, version or next_version(series, registry.names()), by)
     registry.check_tag(release)
     return Made(release.version, digest, "new", f"{release.version} is built in {out}: bundle {digest[:12]}")
 
 
-def build(judged: Path, out: Path, version: str, pair: Keys | None = None) -> Release:
+def build(judged: Path, out: Path, version: str, by: Signer | None = None) -> Release:
     """Write the assets of a release into the folder `out`, in the place of what was there, and return what it is.
 
     `judged` is laid out as build/: model/, gate.json, data/data.json and so on. The same evidence and version give the
-    same bytes, except for a signature, which is made if there is a `pair` of keys. Beside `out`, predicate.json is
+    same bytes, except for a signature, which is made if there is a key to sign with. Beside `out`, predicate.json is
     written. Raises CannotTell if evidence is missing or another build is under way; Refused unless the gate passed
     exactly the bundle that is there and all evidence is about it. What was in `out` then stays as it was.
     """
@@ -114,8 +113,8 @@ def build(judged: Path, out: Path, version: str, pair: Keys | None = None) -> Re
         records.write(new / RELEASE, release)
         write_text(new / NOTES, notes(release, found))
         write_text(new / BOM, bom(release, found, manifest))
-        if pair is not None:
-            sign(new, pair, earlier=out)
+        if by is not None:
+            sign(new, by, earlier=out)
         write_text(new / SUMS, sums_text(new))
         check(new)  # as whoever fetches it will
         records.write(Path(temporary, PREDICATE), predicate(release, found, read_sums(new)))
@@ -138,10 +137,6 @@ def _alone(out: Path) -> Iterator[None]:
         for left in out.parent.glob(f".{out.name}.*"):
             shutil.rmtree(left)
         yield
-    except OSError as error:
-        if error.errno != errno.EFBIG:  # the limit of a file system, a quota or a shell
-            raise
-        raise CannotTell(f"{out.parent}: {error.strerror}: make room there, then build the release again") from error
     finally:
         os.close(folder)
 

@@ -36,10 +36,11 @@ from textgate.release.assets import (
     parse,
 )
 from textgate.release.bom import about
-from textgate.release.sign import CONFIG, check_signature
+from textgate.release.settings import CONFIG, Signing
+from textgate.release.sign import check_signature
 
 ALTERED = "this release was altered, take another one"
-NOT_SIGNED = f"there is no {SIGNATURE}, and {CONFIG} names no public_key"
+NOT_SIGNED = f"there is no {SIGNATURE}, and {CONFIG} says signing: null"
 MARKS = {"passed": "✓", "refused": "✗", "unknown": "?", "not signed": "-"}
 
 
@@ -96,13 +97,13 @@ class Contents:
             raise Refused(f"the archive holds no {MANIFEST} of a bundle: {ALTERED}") from error
 
 
-def verify(folder: Path, public: Path | None) -> tuple[Link, ...]:
-    """Return every link of the release in a folder; `public` is the key that signatures are checked with.
+def verify(folder: Path, signing: Signing | None) -> tuple[Link, ...]:
+    """Return every link of the release in a folder; `signing` says how its signature is checked, None that it has none.
 
     Raises CannotTell if the folder is no release at all.
     """
     if not (folder / SUMS).exists() and not (folder / RELEASE).exists():
-        raise CannotTell(f"{folder} is not a release: name the folder that release.py built, or of downloaded assets")
+        raise CannotTell(f"{folder} is not a release: name a folder that was built, fetched or downloaded")
     found = Contents(folder)
     questions: dict[str, Callable[[Contents], str]] = {
         "commit": _commit,
@@ -114,7 +115,7 @@ def verify(folder: Path, public: Path | None) -> tuple[Link, ...]:
         "bill of materials": _bom,
         "model card": _card,
     }
-    links = [_ask("list", partial(_list, folder)), _signature(folder, public)]
+    links = [_ask("list", partial(_list, folder)), _signature(folder, signing)]
     return (*links, *(_ask(name, partial(question, found)) for name, question in questions.items()))
 
 
@@ -138,17 +139,17 @@ def _list(folder: Path) -> str:
     return f"{len(check_files(folder))} files, each as {SUMS} lists it, and no other"
 
 
-def _signature(folder: Path, public: Path | None) -> Link:
+def _signature(folder: Path, signing: Signing | None) -> Link:
     there = (folder / SIGNATURE).exists() or (folder / SIGNATURE).is_symlink()
-    if public is None and not there:
+    if signing is None and not there:
         return Link("signature", "not signed", NOT_SIGNED)
 
     def question() -> str:
-        if public is None:
-            raise CannotTell(f"there is a {SIGNATURE}, but {CONFIG} names no public_key to check it with: name the one")
+        if signing is None:
+            raise CannotTell(f"there is a {SIGNATURE}, but {CONFIG} does not say how to check it: write it there")
         if not there:
-            raise Refused(f"there is no {SIGNATURE}, though {CONFIG} names a public_key: take a release that is signed")
-        return check_signature(folder, public)
+            raise Refused(f"there is no {SIGNATURE}, though {CONFIG} says that releases are signed: take one that is")
+        return check_signature(folder, signing)
 
     return _ask("signature", question)
 

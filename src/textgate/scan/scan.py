@@ -7,6 +7,7 @@ together here. A finding is refused; a scanner that could not do its work is unk
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -74,14 +75,18 @@ def _judge(folder: Path, paths: list[str]) -> tuple[dict[str, Judgement], dict[s
 
 def _modelscan(folder: Path, scanner: Path, paths: list[str]) -> tuple[Findings | None, Findings | None, list[str]]:
     """Return what modelscan said about the canary and about the folder (None: it could not say), and why not."""
+    plain = all(is_plain(folder, path) for path in paths)  # it would follow a link, which the policy refuses
     canary = None
+    with ThreadPoolExecutor() as side_by_side:  # each is a process that mostly imports
+        about_canary = side_by_side.submit(canary_caught, scanner)
+        about_folder = side_by_side.submit(run_modelscan, folder, scanner) if plain else None
     try:
-        canary = canary_caught(scanner)
+        canary = about_canary.result()
         if canary is None:
             return None, None, [f"the canary was not caught: {scanner} does not see what it must see, install it again"]
-        if not all(is_plain(folder, path) for path in paths):  # it would follow a link, which the policy refuses
+        if about_folder is None:
             return canary, None, []
-        found = run_modelscan(folder, scanner)
+        found = about_folder.result()
     except CannotTell as error:
         return canary, None, [str(error)]
     astray = [f"{source}: {text}" for source, text in found.issues if source not in paths]

@@ -22,7 +22,7 @@ from textgate.serve.settings import ServeConfig
 def create(config: ServeConfig) -> FastAPI:
     """Return the app, and in its `state.envelope` what a server calls, whose lifespan loads the models.
 
-    The envelope stands outside of FastAPI's own layers, which would cost each prediction more than a small model does.
+    The envelope stands outside of FastAPI's own layers, which each prediction would pay for and none needs.
     Raises Refused or CannotTell for what the app can't be made of.
     """
     check_start(config.access, config.listen.host, config.listen.workers)

@@ -84,7 +84,7 @@ class Batcher(Generic[Answer]):
         return len(texts) <= self._lanes.batch and sum(map(len, texts)) <= self._lanes.inline_characters
 
     def _at_once(self, texts: Sequence[str]) -> list[Answer]:
-        """Score a short request that nobody is before: two turns of the loop would cost as much as its answer does."""
+        """Score a short request that nobody is before, without the two turns of the loop that the queue takes."""
         BATCH.observe(len(texts))
         found, seconds = self._run(texts)
         self._note(seconds / len(texts))

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from textgate.models.processors import processors
 from textgate.prediction import Prediction
 from textgate.serve.batcher import Batcher, busy
 from textgate.serve.metrics import SHADOW
-from textgate.serve.processors import processors
 from textgate.serve.reload import Loaded, Place
 from textgate.serve.served import Scored, Served, Variant
 from textgate.serve.settings import Lanes, ServeConfig

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from textgate.errors import CannotTell
+from textgate.mlflow_database import address, database, load_mlflow, make_whole
 from textgate.tracking.confusion import draw
 from textgate.tracking.entry import TAGS, Entry
 
-EMBEDDED = "sqlite:///mlflow.db"
 EXPERIMENT = "textgate"
 BATCH = 100  # parameters that MLflow takes at once
 
@@ -60,46 +59,29 @@ class MlflowRuns:
         return found[0] if found else None
 
 
-def address() -> str:
-    """Return where the runs are; an empty MLFLOW_TRACKING_URI, such as a variable nobody set, is none."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or EMBEDDED
-
-
 def open_store() -> Any:
-    """Return the mlflow module set up for the configured store. Raises CannotTell for a locked or broken file."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    """Return the mlflow module set up for the configured store, which is made if there is none.
+
+    Raises CannotTell for a locked or broken file.
+    """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # three tries
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     file = database(address())
-    if file is not None and file.exists():
+    if file is not None:
+        make_whole(file)
         _check(file)
-    import mlflow
-
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # it would print the traceback of what we say in a line
+    mlflow = load_mlflow()
     mlflow.set_tracking_uri(address())
     return mlflow
 
 
-def database(uri: str) -> Path | None:
-    """Return the file of an SQLite address, None for any other. Raises CannotTell for one that is cut short."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    if not uri.startswith("sqlite:"):
-        return None
-    try:
-        name = make_url(uri).database
-    except ArgumentError as error:
-        raise CannotTell(f"MLFLOW_TRACKING_URI: {uri} is no address: write sqlite:///mlflow.db") from error
-    return Path(name) if name and name != ":memory:" else None
-
-
 def _check(file: Path) -> None:
-    """Ask SQLite itself, which says at once what MLflow says after minutes of tries."""
+    """Ask SQLite itself, which says at once what MLflow says after minutes of tries.
+
+    It may write: what a killed process left half-written is first taken back.
+    """
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=rw", uri=True, timeout=5)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         cure = "end the program that holds it" if "locked" in str(error) else "move it away, or mend it"

@@ -97,7 +97,7 @@ class Training:
 
     def _settings(self, model: Transformer) -> str:
         """Return a hash of all that the weights depend on: a checkpoint of anything else must not be gone on with."""
-        code = "".join(map(sha256_file, (LOCK, Path(__file__).with_name("finetune.py"))))
+        code = "".join(map(sha256_file, (LOCK, *sorted(Path(__file__).parent.glob("*.py")))))
         settings = (self.data.fingerprint, self.choice.train.model_dump_json(), model.model_dump_json(), self.device)
         return sha256_bytes("\n".join((code, *settings)).encode())
 

@@ -14,8 +14,8 @@ from textgate import records
 from textgate.evidence import DataReport
 from textgate.records import Count, Evidence, Record, Sha256
 from textgate.report.markdown import visible
-from textgate.row_table import Numbers, RowTable, match, others, pick, row_table
 from textgate.rows import SPLITS, Row, check_rows
+from textgate.versions.row_table import Numbers, RowTable, match, others, pick, row_table
 from textgate.wording import whole
 
 EXAMPLES = 3  # of each kind of change

@@ -12,7 +12,7 @@ from textgate.data.sources import SourceFiles
 from textgate.errors import CannotTell
 from textgate.files import sha256_file
 from textgate.records import BUILD
-from textgate.worktree import commit_of, dvc_cache, restore_rows, run_in, worktree
+from textgate.versions.worktree import commit_of, dvc_cache, restore_rows, run_in, worktree
 
 LOCK = Path("requirements.txt")
 

@@ -28,7 +28,7 @@ from textgate.records import BUILD
 from textgate.report.markdown import visible
 from textgate.rows import Rows, read_split
 from textgate.scan.policy import vouch_folder
-from textgate.worktree import on_a_branch, restore_rows, run_in, worktree
+from textgate.versions.worktree import on_a_branch, restore_rows, run_in, worktree
 
 LOCK = Path("requirements.txt")
 # Sums of floats in another order change a probability in its last digits, and turn an answer only where two labels are

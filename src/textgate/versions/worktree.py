@@ -29,7 +29,7 @@ UNTRACKED = {"MLFLOW_TRACKING_URI": None, "WANDB_MODE": "disabled"}
 def commit_of(revision: str) -> str:
     """Return the commit that a git revision names. Raises CannotTell if there is none of that name here."""
     named = f"{revision}^{{commit}}"
-    found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", named)
+    found = git("rev-parse", "--verify", "--quiet", "--end-of-options", named)
     if found.returncode:
         raise CannotTell(f"{revision[:80]!a} is no revision of this repository: name one, or run git fetch first")
     return found.stdout.strip()
@@ -37,7 +37,7 @@ def commit_of(revision: str) -> str:
 
 def on_a_branch(commit: str) -> bool:
     """Say whether a commit is in the history of a branch or a tag that this repository has."""
-    found = _git("for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
+    found = git("for-each-ref", "--count=1", f"--contains={commit}", "refs/heads", "refs/remotes", "refs/tags")
     return found.returncode == 0 and bool(found.stdout.strip())
 
 
@@ -52,7 +52,7 @@ def worktree(commit: str) -> Iterator[Path]:
         lock = _lock(tree)
     try:
         # The repository's hooks would set up or fetch things for a person who goes on working there.
-        done = _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(tree), commit)
+        done = git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(tree), commit)
         if done.returncode:
             reason = " ".join(done.stderr.split())[-200:]
             raise CannotTell(f"commit {commit[:12]} cannot be checked out: {reason}: look at it with git status")
@@ -72,7 +72,16 @@ def restore_rows(tree: Path) -> None:
         return
     _share_dvc(tree)
     files = sorted(str(path.relative_to(tree)) for path in tree.rglob("*.dvc") if path.is_file())
-    if not files or not _dvc(tree, "checkout", *files).returncode:
+    if files:
+        bring_back(tree, files)
+
+
+def bring_back(tree: Path, files: Sequence[str]) -> None:
+    """Bring back what these .dvc files name: from the cache, else from the remote that `tree` has.
+
+    Raises CannotTell if it is in neither place.
+    """
+    if not _dvc(tree, "checkout", *files).returncode:
         return
     pulled = _dvc(tree, "pull", *files)
     if pulled.returncode:
@@ -147,7 +156,8 @@ def _dvc(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run git on this repository, also from within a hook. Raises CannotTell if there is no git."""
     env = {name: value for name, value in os.environ.items() if name not in GIT_ELSEWHERE}
     try:
         return subprocess.run(
@@ -192,4 +202,4 @@ def _remove_unless_held(folder: Path) -> None:
 
 def _remove(tree: Path) -> None:
     shutil.rmtree(tree, ignore_errors=True)
-    _git("worktree", "remove", "--force", "--force", str(tree))  # twice: also one that git had not finished making
+    git("worktree", "remove", "--force", "--force", str(tree))  # twice: also one that git had not finished making

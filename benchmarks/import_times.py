@@ -1,0 +1,58 @@
+"""What a stage's script and the Python processes that it starts spend on imports, as Python itself tells it."""
+
+# ruff: noqa: INP001 - scripts, not a package
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
+HEAVY = {"torch", "transformers", "mlflow", "great_expectations", "matplotlib"}
+SHOWN = 4
+# A training takes minutes, and what it imports does not depend on the rows.
+WITHOUT_TRAINING = "import sys; sys.path.insert(0, 'src'); import textgate.tracking, textgate.train.train, mlflow, "
+WITHOUT_TRAINING += "textgate.train.finetune, textgate.train.export, sklearn.svm, sklearn.feature_extraction.text"
+
+
+@dataclass(frozen=True)
+class ImportTimes:
+    """Seconds, and seconds by package."""
+
+    seconds: float
+    packages: Mapping[str, float]
+
+    def __str__(self) -> str:
+        """Return such as `1.20 s (numpy 0.20, pydantic 0.12, …)`."""
+        most = sorted(self.packages.items(), key=lambda item: -item[1])[:SHOWN]
+        return f"{self.seconds:.2f} s ({', '.join(f'{name} {seconds:.2f}' for name, seconds in most)})"
+
+
+def import_times(project: Path, stage: str, environment: Mapping[str, str]) -> ImportTimes:
+    """Run a stage in a project where it has run before, and return what Python said about its imports."""
+    script = ["-c", WITHOUT_TRAINING] if stage == "train" else [f"scripts/{stage}.py"]
+    done = subprocess.run(
+        [project / ".venv/bin/python", *script],
+        cwd=project,
+        env={**environment, "PYTHONPROFILEIMPORTTIME": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = done.stderr
+    if stage == "model_tests":  # pytest, a process of its own, writes there
+        said += (project / "build/model-tests.log").read_text(encoding="utf-8")
+    return read_times(said)
+
+
+def read_times(said: str) -> ImportTimes:
+    """Return the sums of what Python printed; modules count for their package, each with its own time alone."""
+    packages: Counter[str] = Counter()
+    for microseconds, package in LINE.findall(said):
+        packages[package] += int(microseconds)
+    seconds = {package: microseconds / 1e6 for package, microseconds in packages.items()}
+    return ImportTimes(sum(seconds.values()), seconds)

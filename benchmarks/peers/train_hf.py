@@ -1,0 +1,105 @@
+"""transformers.Trainer on a classifier. `train_hf.py tutorial|tuned|whole BASE ROWS STEPS`: prints one JSON object.
+
+ROWS is a JSON file: train and valid (each texts and labels), labels, and the settings that textgate trains with.
+tutorial: as the usual tutorials set it, padded to 512 tokens, 32 bits, all weights. tuned: padded to the batch, grouped
+by length, bfloat16 where the processor has it, and the same parts frozen as in textgate. whole: tuned, all weights.
+STEPS ends it early; 0 trains all epochs. This runs in .venv-bench, without textgate.
+"""
+
+# ruff: noqa: INP001, ANN001, ANN003, ANN201, ANN204, ARG002, D102, D103, D107 - as a user of it would write it
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+WAY, BASE, ROWS, STEPS = sys.argv[1], sys.argv[2], json.loads(Path(sys.argv[3]).read_text()), int(sys.argv[4])
+SETTINGS = ROWS["settings"]
+
+
+class Clock(TrainerCallback):
+    """Notes when each step ended: the first one, which warms up, is left out of what is scaled to the whole."""
+
+    def __init__(self):
+        self.ends = []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.ends.append(time.perf_counter())
+
+
+def model():
+    dropout = {} if WAY == "tutorial" else dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
+    found = AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=len(ROWS["labels"]), **dropout)
+    if WAY == "tuned":
+        for part in (found.bert.embeddings, *found.bert.encoder.layer[: SETTINGS["freeze_layers"]]):
+            part.requires_grad_(False)
+    return found
+
+
+def encoded(tokenizer, split):
+    longest = (
+        {"max_length": 512, "padding": "max_length"} if WAY == "tutorial" else {"max_length": SETTINGS["max_tokens"]}
+    )
+    rows = tokenizer(split["texts"], truncation=True, **longest)
+    return [
+        {"input_ids": ids, "attention_mask": mask, "labels": label}
+        for ids, mask, label in zip(rows["input_ids"], rows["attention_mask"], split["labels"], strict=True)
+    ]
+
+
+def arguments(folder):
+    bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001
+    tuned = {"bf16": bf16, "train_sampling_strategy": "group_by_length", "warmup_steps": SETTINGS["warmup_share"]}
+    tuned |= {"learning_rate": SETTINGS["learning_rate"]} if WAY == "tuned" else {}
+    return TrainingArguments(
+        output_dir=folder,
+        per_device_train_batch_size=SETTINGS["batch_size"],
+        per_device_eval_batch_size=64,
+        num_train_epochs=SETTINGS["epochs"],
+        max_steps=STEPS or -1,
+        eval_strategy="no" if STEPS else "epoch",
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+        seed=SETTINGS["seed"],
+        **({} if WAY == "tutorial" else tuned),
+    )
+
+
+def main():
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    started, processor = time.perf_counter(), time.process_time()
+    tokenizer = AutoTokenizer.from_pretrained(BASE)
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=model(),
+            args=arguments(folder),
+            train_dataset=encoded(tokenizer, ROWS["train"]),
+            eval_dataset=encoded(tokenizer, ROWS["valid"]),
+            data_collator=DataCollatorWithPadding(tokenizer),
+            callbacks=[clock],
+        )
+        trainer.train()
+        seconds, processor = time.perf_counter() - started, time.process_time() - processor
+        step = (clock.ends[-1] - clock.ends[0]) / max(1, len(clock.ends) - 1)
+        found = [] if STEPS else trainer.predict(trainer.eval_dataset).predictions.argmax(axis=1).tolist()
+    print(json.dumps({"seconds": seconds, "processor_seconds": processor, "step_seconds": step, "predicted": found}))
+
+
+if __name__ == "__main__":
+    main()

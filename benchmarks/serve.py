@@ -1,0 +1,189 @@
+"""`make bench-serve`: the service beside what a user would otherwise take, one at a time, on the same two cores."""
+
+# ruff: noqa: INP001 - scripts, not a package
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness import SEED, Ratio, Result, Rounds, interleave, machine, today, versions
+from serve_load import Seen, as_requests, closed, opened
+from serve_models import TEST, prepare
+from serve_servers import LOAD_CORES, SERVER_CORES, Server, running, servers
+
+from textgate.errors import run
+
+COMMAND = "make bench-serve"
+ROUNDS, SECONDS, WARM_UP_SECONDS = 4, 4.0, 0.5
+MANY, ONE = 64, 1
+OVERLOAD, OVERLOAD_SECONDS = 2.0, 6.0
+KINDS = ("transformer", "tfidf")
+FULL, ALONE = f"{MANY} clients", "one client"
+AUDITED = "ours also writes a hash-chained audit log and an access log, counts unknown tokens and keeps metrics"
+OVERLOAD_LIMITS = {
+    "transformer": "",
+    "tfidf": "requests wait in the sockets, unread: only what was read can be turned away",
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Requests a second of ours by those of a peer, at least."""
+
+    kind: str
+    peer: str
+    clients: int
+    least: float
+
+    def result(self, measured: Rounds, limits: str) -> Result:
+        """Return what was measured for it."""
+        asked = FULL if self.clients == MANY else ALONE
+        names = (f"ours {self.kind}, {asked}", f"{self.peer}, {asked}")
+        found = measured.ratio(*names)
+        figures = {f"{name} (requests/s)": round(value, 1) for name, value in measured.medians(*names).items()}
+        return made(
+            f"serve-{self.kind}-{self.peer.split()[0]}-{self.clients}",
+            f"requests a second, {asked}, single texts, {self.kind}: ours / {self.peer}",
+            f"≥ {self.least:g}",
+            met=found.median >= self.least,
+            ratio=found,
+            figures=figures,
+            limits=limits,
+            load=measured.load,
+        )
+
+
+GOALS = (
+    Goal("transformer", "pipeline", MANY, 6),
+    Goal("transformer", "litserve transformer", MANY, 1.2),
+    Goal("transformer", "bentoml transformer", MANY, 1.2),
+    Goal("tfidf", "litserve tfidf", MANY, 3),
+    Goal("tfidf", "bentoml tfidf", MANY, 3),
+    Goal("transformer", "unbatched transformer", ONE, 0.95),
+    Goal("tfidf", "unbatched tfidf", ONE, 0.95),
+)
+
+
+def made(
+    name: str,
+    what: str,
+    goal: str,
+    *,
+    met: bool,
+    ratio: Ratio | None,
+    figures: dict[str, float | str],
+    limits: str,
+    load: tuple[float, ...],
+) -> Result:
+    """Return a result of this script."""
+    return Result(
+        name=name,
+        what=what,
+        command=COMMAND,
+        goal=goal,
+        met=met,
+        ratio=ratio,
+        figures=figures,
+        limits=limits,
+        load=load,
+        machine=machine(),
+        versions=versions("fastapi", "uvicorn"),
+        date=today(),
+    )
+
+
+class Bench:
+    """All servers, up and warm."""
+
+    def __init__(self, ports: dict[str, int], known: dict[str, Server]) -> None:
+        """Take the ports."""
+        texts = [json.loads(line)["text"] for line in TEST.read_text(encoding="utf-8").splitlines()]
+        random.Random(SEED).shuffle(texts)  # noqa: S311 - an order, no secret
+        self._ports = ports
+        self._requests = {name: as_requests(port, texts, lists=known[name].lists) for name, port in ports.items()}
+        self.seen: dict[str, list[Seen]] = {}
+
+    def case(self, name: str, clients: int, seconds: float = SECONDS) -> Callable[[], float]:
+        """Return what measures the requests a second of one server."""
+
+        def measure() -> float:
+            closed(self._ports[name], self._requests[name], clients, WARM_UP_SECONDS)
+            seen = closed(self._ports[name], self._requests[name], clients, seconds)
+            self.seen.setdefault(f"{name}, {FULL if clients == MANY else ALONE}", []).append(seen)
+            return seen.rate
+
+        return measure
+
+    def overload(self, name: str) -> Seen:
+        """Ask twice as often as the server can answer, measured a moment before."""
+        capacity = self.case(name, MANY)()
+        return opened(self._ports[name], self._requests[name], OVERLOAD * capacity, OVERLOAD_SECONDS)
+
+
+def overloads(bench: Bench, kind: str, limits: str) -> Result:
+    """Overload one of our servers, three times."""
+    load, seen = [], []
+    for _ in range(3):
+        load.append(round(os.getloadavg()[0], 2))
+        seen.append(bench.overload(f"ours {kind}"))
+    p99 = statistics.median(one.milliseconds(0.99) for one in seen)
+    statuses = {status for one in seen for status in one.answers}
+    wrong = sum(one.without_retry_after + sum(one.lost.values()) for one in seen)
+    figures: dict[str, float | str] = {
+        "p50 of admitted (ms)": round(statistics.median(one.milliseconds(0.5) for one in seen), 1),
+        "p99 of admitted (ms)": round(p99, 1),
+        "p99 of refused (ms)": round(statistics.median(one.milliseconds(0.99, 503) for one in seen), 1),
+        "asked (requests/s)": round(statistics.median(_asked(one) for one in seen), 1),
+        "admitted (requests/s)": round(statistics.median(one.rate for one in seen), 1),
+        "503 without Retry-After, or no answer": wrong,
+        "statuses": ", ".join(map(str, sorted(statuses))),
+    }
+    return made(
+        f"serve-{kind}-overload",
+        f"p99 of admitted requests at {OVERLOAD:g} times what the service can answer, {kind}; Poisson arrivals, each "
+        "from the moment that it is due; refused: 503 with Retry-After",
+        "< 500 ms, no 5xx but 503 with Retry-After",
+        met=p99 < 500 and statuses <= {200, 503} and not wrong,
+        ratio=None,
+        figures=figures,
+        limits=limits,
+        load=tuple(load),
+    )
+
+
+def _asked(seen: Seen) -> float:
+    return sum(map(len, seen.answers.values())) / seen.seconds
+
+
+def main() -> int:
+    """Measure; 1 if a goal is missed."""
+    known = servers(prepare())
+    os.sched_setaffinity(0, LOAD_CORES)
+    with contextlib.ExitStack() as stack:
+        ports = {name: stack.enter_context(running(name, server)) for name, server in known.items()}
+        bench = Bench(ports, known)
+        null = bench.case("null", MANY, 2.0)()
+        many = {f"ours {kind}" for kind in KINDS} | {goal.peer for goal in GOALS if goal.clients == MANY}
+        one = {f"ours {kind}" for kind in KINDS} | {goal.peer for goal in GOALS if goal.clients == ONE}
+        cases = {f"{name}, {FULL}": bench.case(name, MANY) for name in many}
+        cases |= {f"{name}, {ALONE}": bench.case(name, ONE) for name in one}
+        measured = interleave(cases, ROUNDS)
+        results = [goal.result(measured, AUDITED if goal.peer.startswith("unbatched") else "") for goal in GOALS]
+        results += [overloads(bench, kind, limits) for kind, limits in OVERLOAD_LIMITS.items()]
+    fastest = max(measured.medians(*cases).values())
+    print(f"load generator: {null:.0f} requests/s, {null / fastest:.1f} times the fastest server")
+    print(f"servers on cores {sorted(SERVER_CORES)}, load generator on {sorted(LOAD_CORES)}")
+    for result in results:
+        result.save()
+    return int(not all(result.met for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

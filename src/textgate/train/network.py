@@ -1,0 +1,138 @@
+"""The network while it is trained: what is frozen runs once a text, the rest in the device's fast precision.
+
+Frozen layers below the first trained one give a text the same hidden states in every epoch: they are computed once and
+kept. The 32-bit weights, on which the optimiser works, stay where they are; this is a copy in 16 bits, refreshed after
+each step (Micikevicius et al. 2018, "Mixed precision training").
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+from transformers.models.bert.modeling_bert import BertLayer
+from transformers.models.roberta.modeling_roberta import RobertaLayer
+from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
+
+AT_ONCE = 64  # texts, where nothing is learned from them
+MAX_STATES_BYTES = 1 << 30  # 1.4 million tokens of 384 numbers; of more tokens they are computed again for each batch
+FIRST_TOKEN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)  # the classifiers on them read the first token alone
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Tokens of many texts, one text after the other, on the device: ids, and hidden states (tokens, width) if kept."""
+
+    ids: torch.Tensor
+    starts: torch.Tensor
+    lengths: torch.Tensor
+    states: torch.Tensor | None = None
+
+    @classmethod
+    def of(cls, ids: Sequence[Sequence[int]], device: str) -> Texts:
+        """Take the ids of each text; none may be empty."""
+        lengths = torch.tensor([len(row) for row in ids])
+        flat = torch.from_numpy(np.concatenate([np.asarray(row, np.int64) for row in ids]))
+        return cls(*(part.to(device) for part in (flat, lengths.cumsum(0) - lengths, lengths)))
+
+    def batch(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Return a model's inputs for these texts, each filled up to the longest.
+
+        Padding holds some other token: the mask keeps it out of everything.
+        """
+        places, mask = self.places(rows)
+        if self.states is None:
+            return {"input_ids": self.ids[places], "attention_mask": mask.long()}
+        return {"inputs_embeds": self.states[places], "attention_mask": mask.long()}
+
+    def places(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return where the tokens of these texts are, and which of them are no padding, of shape (texts, tokens)."""
+        chosen = torch.tensor(rows, device=self.ids.device)
+        lengths = self.lengths[chosen]
+        steps = torch.arange(int(lengths.max()), device=self.ids.device)
+        places = (self.starts[chosen][:, None] + steps).clamp(max=len(self.ids) - 1)
+        return places, steps < lengths[:, None]
+
+    def by_length(self) -> Iterator[list[int]]:
+        """Yield row numbers, shortest first, so that a batch needs little padding."""
+        rows = torch.argsort(self.lengths, stable=True).tolist()
+        for start in range(0, len(rows), AT_ONCE):
+            yield rows[start : start + AT_ONCE]
+
+
+def working_copy(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """Return a copy in another precision."""
+    return torch.nn.Module.to(copy.deepcopy(model), dtype)
+
+
+def keep_states(
+    work: PreTrainedModel, frozen_layers: int, *all_texts: Texts, max_bytes: int = MAX_STATES_BYTES
+) -> tuple[Texts, ...]:
+    """Compute what the frozen embeddings and layers make of the texts, and take them out of the network.
+
+    Returns the texts as they are, and leaves the network whole, if the states would take more than `max_bytes`.
+    """
+    encoder = getattr(work, work.base_model_prefix)
+    width = work.config.hidden_size * next(work.parameters()).element_size()
+    if sum(len(texts.ids) for texts in all_texts) * width > max_bytes:
+        return all_texts
+    layers = encoder.encoder.layer
+    encoder.encoder.layer = layers[:frozen_layers]
+    kept = tuple(replace(texts, states=_states(encoder, texts)) for texts in all_texts)
+    encoder.encoder.layer = layers[frozen_layers:]
+    encoder.embeddings = _Given()
+    return kept
+
+
+def read_first_token(work: PreTrainedModel) -> None:
+    """Let the last layer compute what the classifier reads, and no more; with dropout, nothing is left out."""
+    layers = getattr(work, work.base_model_prefix).encoder.layer
+    if len(layers) and isinstance(layers[-1], FIRST_TOKEN_LAYERS) and not work.config.hidden_dropout_prob:
+        layers[-1] = _FirstToken(layers[-1])
+
+
+@torch.no_grad()
+def _states(encoder: torch.nn.Module, texts: Texts) -> torch.Tensor:
+    weight = next(encoder.parameters())
+    states = weight.new_empty(len(texts.ids), encoder.config.hidden_size)  # type: ignore[arg-type,union-attr]
+    for rows in texts.by_length():
+        places, mask = texts.places(rows)
+        states[places[mask]] = encoder(**texts.batch(rows)).last_hidden_state[mask]
+    return states
+
+
+class _Given(torch.nn.Module):
+    """Stands where the embeddings were: the states are given."""
+
+    def forward(self, inputs_embeds: torch.Tensor, **_: Any) -> torch.Tensor:
+        """Return them."""
+        return inputs_embeds
+
+
+class _FirstToken(torch.nn.Module):
+    """The last layer, for the first token alone: the only one that the classifier reads."""
+
+    def __init__(self, layer: Any) -> None:
+        """Take the whole layer."""
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None, *_: Any, **__: Any) -> torch.Tensor:
+        """Return states (texts, 1, width); `mask` is what is added to the scores, (texts, 1, tokens, tokens)."""
+        attention, first = self.layer.attention.self, hidden[:, :1]
+        heads = (len(hidden), -1, attention.num_attention_heads, attention.attention_head_size)
+        query, key, value = (
+            part(states).view(heads).transpose(1, 2)
+            for part, states in ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
+        )
+        seen = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, None if mask is None else mask[:, :, :1]
+        )
+        attended = self.layer.attention.output(seen.transpose(1, 2).reshape(first.shape), first)
+        found: torch.Tensor = self.layer.feed_forward_chunk(attended)
+        return found

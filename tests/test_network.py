@@ -1,0 +1,186 @@
+"""What makes training faster computes the same: kept states, one token in the last layer, weights in 32 bits apart."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tests.small import small_rows, task
+from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
+
+from textgate.models.transformer import Encoder
+from textgate.train import finetune
+from textgate.train.network import Texts, keep_states, read_first_token, working_copy
+
+COUNT = 40
+
+
+def bert(base, dropout=0.0):
+    torch.manual_seed(3)
+    return AutoModelForSequenceClassification.from_pretrained(
+        base,
+        num_labels=2,
+        attn_implementation="eager",
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    ).eval()
+
+
+def roberta():
+    torch.manual_seed(3)
+    config = RobertaConfig(
+        vocab_size=30,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        pad_token_id=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        attn_implementation="eager",
+    )
+    return RobertaForSequenceClassification(config).eval()
+
+
+@pytest.fixture(params=["bert", "roberta"])
+def model(request, tiny_base):
+    """Return an untrained classifier without dropout whose weights are large enough to tell its answers apart."""
+    made = bert(tiny_base) if request.param == "bert" else roberta()
+    with torch.no_grad():
+        for value in made.parameters():
+            value.add_(torch.randn_like(value) * 0.2)
+    return made
+
+
+@pytest.fixture
+def texts(tiny_base):
+    return Texts.of(Encoder(tiny_base, 16)(small_rows(COUNT)[0]), "cpu")
+
+
+def alone(model, texts):
+    """Return scores of each text without padding, by the model as transformers made it."""
+    found = []
+    for start, length in zip(texts.starts, texts.lengths, strict=True):
+        with torch.no_grad():
+            found.append(model(input_ids=texts.ids[None, start : start + length]).logits)
+    return torch.cat(found)
+
+
+def batched(network, texts, size=7):
+    return torch.cat(
+        [network(**texts.batch(list(range(COUNT))[at : at + size])).logits for at in range(0, COUNT, size)]
+    )
+
+
+def test_batch__padding_has_no_influence(model, texts):
+    assert len(set(texts.lengths.tolist())) > 3
+    torch.testing.assert_close(batched(model, texts), alone(model, texts), atol=1e-4, rtol=1e-4)
+
+
+def test_by_length__holds_every_text_once_shortest_first(texts):
+    rows = [row for batch in texts.by_length() for row in batch]
+    assert sorted(rows) == list(range(COUNT))
+    assert texts.lengths[rows].tolist() == sorted(texts.lengths.tolist())
+
+
+@pytest.mark.parametrize("frozen", [0, 1, 2])
+def test_keep_states__scores_are_those_of_the_whole_model(model, texts, frozen):
+    network = working_copy(model, torch.float32)
+    first, second = keep_states(network, frozen, texts, texts)
+    assert first.states.shape == (len(texts.ids), 32)
+    assert torch.equal(first.states, second.states)
+    read_first_token(network)
+    torch.testing.assert_close(batched(network, first), alone(model, texts), atol=1e-4, rtol=1e-4)
+
+
+def test_keep_states__runs_nothing_that_is_frozen_again(model, texts):
+    network = working_copy(model, torch.float32)
+    (kept,) = keep_states(network, 1, texts)
+    encoder = getattr(network, network.base_model_prefix)
+    assert len(encoder.encoder.layer) == 1
+    assert not list(encoder.embeddings.parameters())
+    assert set(kept.batch([0])) == {"inputs_embeds", "attention_mask"}
+
+
+def test_keep_states__above_the_limit_they_are_computed_each_time(model, texts):
+    needed = len(texts.ids) * 32 * 4
+    network = working_copy(model, torch.float32)
+    assert keep_states(network, 1, texts, max_bytes=needed - 1) == (texts,)
+    torch.testing.assert_close(batched(network, texts), alone(model, texts), atol=1e-4, rtol=1e-4)
+    assert keep_states(network, 1, texts, max_bytes=needed)[0].states is not None
+
+
+def test_read_first_token__scores_and_gradients_are_those_of_the_model(model, texts):
+    network = working_copy(model, torch.float32)
+    read_first_token(network)
+    assert str(network) != str(model)
+    names = [name for name, _ in model.named_parameters()]
+    scores = [batched(made, texts) for made in (model, network)]
+    torch.testing.assert_close(*scores, atol=1e-4, rtol=1e-4)
+    for one in scores:
+        one.square().sum().backward()
+    for name, ours, whole in zip(names, network.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, whole.grad, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_working_copy__leaves_the_model_as_it_is(model):
+    before = copy.deepcopy(model)
+    network = working_copy(model, torch.bfloat16)
+    assert {value.dtype for value in network.parameters()} == {torch.bfloat16}
+    assert str(model) == str(before)
+    assert all(torch.equal(now, then) for now, then in zip(model.parameters(), before.parameters(), strict=True))
+
+
+def test_read_first_token__with_dropout_nothing_is_left_out(tiny_base):
+    model = bert(tiny_base, dropout=0.1)
+    before = str(model)
+    read_first_token(model)
+    assert str(model) == before
+
+
+def test_epoch__is_the_textbook_s_adamw_on_clipped_gradients(tiny_base):
+    """Every batch by hand: weighted loss, gradients of length 1 at most, rate up and down, in 32 bits."""
+    wanted = task(epochs=1, dropout=0.0, freeze_embeddings=True, freeze_layers=1, learning_rate=1e-3)
+    model, plain = (finetune._load(tiny_base, wanted) for _ in "ab")
+    model.classifier.weight.data.mul_(50)  # long gradients, which are cut
+    plain.load_state_dict(model.state_dict())
+    learner = finetune._learner(model, tiny_base, wanted, torch.float32)
+    finetune._refresh(learner)
+    finetune._epoch(learner, 0, lambda: None)
+
+    ids = Encoder(tiny_base, 16)(wanted.train[0])
+    trained = [value for value in plain.parameters() if value.requires_grad]
+    optimiser = torch.optim.AdamW(trained, weight_decay=0.01)
+    orders, lengths = finetune._order(learner, 0), []
+    for step, rows in enumerate(orders):
+        logits = torch.cat([plain(input_ids=torch.tensor([ids[row]])).logits for row in rows])
+        torch.nn.functional.cross_entropy(logits, torch.tensor(wanted.train[1][rows])).backward()
+        lengths.append(float(torch.nn.utils.clip_grad_norm_(trained, 1.0)))
+        optimiser.param_groups[0]["lr"] = 1e-3 * (1.0 if step == 0 else (len(orders) - step) / (len(orders) - 1))
+        optimiser.step()
+        optimiser.zero_grad()
+    assert min(lengths) < 1 < max(lengths)
+    for name, value in plain.named_parameters():
+        torch.testing.assert_close(model.get_parameter(name), value, atol=2e-4, rtol=1e-2, msg=name)
+
+
+def test_order__every_row_once_and_another_order_each_epoch(tiny_base):
+    wanted = task()
+    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    first, again, other = (finetune._order(learner, epoch) for epoch in (0, 0, 1))
+    assert first == again != other
+    assert sorted(sum(first, [])) == sorted(sum(other, [])) == list(range(160))  # noqa: RUF017 - a few lists
+    spread = [np.ptp(learner.train.lengths[batch].numpy()) for batch in first]
+    assert np.mean(spread) < np.ptp(learner.train.lengths.numpy()) / 3
+
+
+def test_balance__rows_of_a_rare_label_count_for_more():
+    texts, targets = small_rows(64)
+    keep = np.array([number for number, label in enumerate(targets) if label == 0 or number % 8 == 1])
+    usual = task()
+    uneven = replace(usual, train=(tuple(texts[row] for row in keep), targets[keep]))
+    counts = np.bincount(targets[keep])
+    assert counts[0] == 4 * counts[1]
+    np.testing.assert_allclose(finetune._balance(uneven).numpy(), np.sqrt(counts.mean() / counts), rtol=1e-6)
