@@ -54,7 +54,7 @@ def test_a_text_alone_gets_the_answer_it_gets_in_a_batch(
 ) -> None:
     """Neighbours must not decide.
 
-    Not to the last digit: sums are added up in another order, and int8 models scale by the largest value in the batch.
+    Not to the last digit: sums are added up in another order, and scales that are taken from the input would show here.
     The limit bounds what that may do to a probability; a label can then change only where two were nearly equal.
     """
     step = max(1, len(rows) // ALONE)

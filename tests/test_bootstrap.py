@@ -51,12 +51,20 @@ def f1(truth, predicted):
     return 2 * np.diag(confusion) / (confusion.sum(axis=0) + confusion.sum(axis=1))
 
 
+def macro_f1(truth, predicted):
+    """Return what scikit-learn does in a hundredth of its time: a label that neither side has does not count."""
+    confusion = np.bincount(truth * 3 + predicted, minlength=9).reshape(3, 3)
+    total = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return (2 * np.diag(confusion)[total > 0] / total[total > 0]).mean()
+
+
 def test_interval__agrees_with_scipy():
     truth, first, second = pair(80, random(3), flips=0.5)
 
     def change(*rows):
-        return f1_score(rows[0], rows[1], average="macro") - f1_score(rows[0], rows[2], average="macro")
+        return macro_f1(rows[0], rows[1]) - macro_f1(rows[0], rows[2])
 
+    assert macro_f1(truth, second) == pytest.approx(f1_score(truth, second, average="macro"))
     data = (truth, first, second)
     options = {"paired": True, "vectorized": False, "n_resamples": 1500, "method": "percentile", "rng": random(4)}
     theirs = stats.bootstrap(data, change, **options).confidence_interval

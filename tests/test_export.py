@@ -109,7 +109,7 @@ EXAMPLE = torch.tensor([[3, 4, 5, 6], [3, 4, 5, 6]])
 
 
 def test_to_onnx__takes_any_number_and_length_of_texts(tmp_path):
-    to_onnx(Sum(), EXAMPLE, tmp_path / "model.onnx", int8=False)
+    to_onnx(Sum(), EXAMPLE, tmp_path / "model.onnx", None)
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     for shape in ((1, 1), (5, 9), (2, 4)):
         ones = np.ones(shape, np.int64)
@@ -130,7 +130,7 @@ def test_to_onnx__takes_any_number_and_length_of_texts(tmp_path):
 )
 def test_to_onnx__refuses_an_export_that_is_another_function_and_leaves_no_file(tmp_path, model, problem):
     with pytest.raises(CannotTell) as caught:
-        to_onnx(model, EXAMPLE, tmp_path / "model.onnx", int8=False)
+        to_onnx(model, EXAMPLE, tmp_path / "model.onnx", None)
     assert str(caught.value).startswith(problem)
     assert "this architecture needs another export" in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -174,7 +174,9 @@ def test_build__a_gate_that_contradicts_the_scan_or_the_tests_is_refused(judged,
 @pytest.mark.parametrize("commit", [None, "no git", COMMIT + "+changes", COMMIT[:12]])
 def test_build__what_was_not_judged_at_a_commit_is_refused(judged, tmp_path, commit):
     change(judged, "gate", judged_commit=commit)
-    with pytest.raises(Refused, match=r"a release needs a judged_commit, this is .*: judge the bundle at a commit"):
+    with pytest.raises(
+        Refused, match=r"a release needs a judged_commit, this is .*: commit what was changed, then run"
+    ):
         build(judged, tmp_path / "out", "v0.1.0")
 
 

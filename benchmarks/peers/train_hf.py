@@ -27,6 +27,7 @@ from transformers import (
 
 WAY, BASE, ROWS, STEPS = sys.argv[1], sys.argv[2], json.loads(Path(sys.argv[3]).read_text()), int(sys.argv[4])
 SETTINGS = ROWS["settings"]
+PARTS = 4 if WAY == "tutorial" else 1  # of a batch: 32 texts of 512 tokens at once take 20 GB
 
 
 class Clock(TrainerCallback):
@@ -65,7 +66,8 @@ def arguments(folder):
     tuned |= {"learning_rate": SETTINGS["learning_rate"]} if WAY == "tuned" else {}
     return TrainingArguments(
         output_dir=folder,
-        per_device_train_batch_size=SETTINGS["batch_size"],
+        per_device_train_batch_size=SETTINGS["batch_size"] // PARTS,
+        gradient_accumulation_steps=PARTS,
         per_device_eval_batch_size=64,
         num_train_epochs=SETTINGS["epochs"],
         max_steps=STEPS or -1,

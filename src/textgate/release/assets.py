@@ -114,7 +114,8 @@ def describe(version: str, judged: Judged) -> Release:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         found = f"{first['input']!a:.60}"
-        raise Refused(f"a release needs a {where}, this is {found}: judge the bundle at a commit, unchanged") from error
+        cure = 'commit what was changed, then run "make pr" again (what is trained stays)'
+        raise Refused(f"a release needs a {where}, this is {found}: {cure}") from error
 
 
 def sums_text(folder: Path) -> str:

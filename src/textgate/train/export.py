@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
 import warnings
@@ -14,6 +13,7 @@ import numpy as np
 from textgate.errors import CannotTell
 from textgate.models.calibration import fit_temperature
 from textgate.models.transformer import Encoder, Settings, TransformerClassifier
+from textgate.train.quantise import Texts, quantise
 
 if TYPE_CHECKING:
     import torch
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 OPSET = 17  # the newest that the tracing exporter writes without conversion
 MAX_DIFFERENCE = 1e-2  # between torch's and ONNX Runtime's scores in 32 bits; rounding gives about 1e-5
+TYPICAL = 256  # training texts, at most, on which the ranges of 8 bits are found; each costs a run
 NEXT = "this architecture needs another export"
 
 
-def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, *, int8: bool) -> None:
-    """Write an ONNX file with dynamic batch and length; `int8` quantises its weights.
+def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, typical: Texts | None) -> None:
+    """Write an ONNX file with dynamic batch and length, quantised to 8 bits on `typical` texts if there are any.
 
     `example` holds token ids of shape (texts, tokens), at least 2 each. Raises CannotTell if ONNX Runtime does not
     give torch's scores.
@@ -37,10 +38,10 @@ def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, *, int8: 
         exact = Path(temporary) / "exact.onnx"
         _trace(model, example, exact)
         _check_parity(model, example, exact)
-        if int8:
-            _quantise(exact, path)
-        else:
+        if typical is None:
             exact.rename(path)
+        else:
+            quantise(exact, path, typical)
 
 
 def _trace(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
@@ -60,17 +61,6 @@ def _trace(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
             output_names=["logits"],
             dynamic_axes={"input_ids": axes, "attention_mask": axes, "logits": {0: "texts"}},
         )
-
-
-def _quantise(exact: Path, path: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    level = logging.root.level
-    logging.root.setLevel(logging.ERROR)  # it recommends a pre-processing step that changes nothing for these models
-    try:
-        quantize_dynamic(exact, path, weight_type=QuantType.QInt8)
-    finally:
-        logging.root.setLevel(level)
 
 
 def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
@@ -109,8 +99,11 @@ def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Pat
     model.config.save_pretrained(folder)
     if task.config.keep_torch_weights:
         model.save_pretrained(folder)
-    example = torch.tensor([Encoder(folder, task.config.max_tokens)([task.valid[0][0]])[0]] * 2)
-    to_onnx(model, example, folder / "onnx" / "model.onnx", int8=task.config.int8)
+    encode = Encoder(folder, task.config.max_tokens)
+    example = torch.tensor([encode([task.valid[0][0]])[0]] * 2)
+    rows = task.train[0]
+    typical = encode(rows[:: -(-len(rows) // TYPICAL)]) if task.config.int8 else None
+    to_onnx(model, example, folder / "onnx" / "model.onnx", typical)
     settings = Settings(temperature=1.0, max_tokens=task.config.max_tokens)
     raw = TransformerClassifier(task.labels, folder, settings)
     return raw.with_temperature(fit_temperature(raw.logits(task.valid[0]), task.valid[1]))

@@ -23,7 +23,7 @@ from textgate.errors import CannotTell
 from textgate.evidence import Epoch
 from textgate.models.transformer import Encoder
 from textgate.train.checkpoint import Checkpoint, Tensors, restore, store
-from textgate.train.network import Texts, keep_states, read_first_token, working_copy
+from textgate.train.network import Texts, keep_states, mixed, read_first_token, working_copy
 
 MAX_GRADIENT = 1.0  # length of all gradients together, Pascanu et al. (2013)
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
@@ -160,8 +160,9 @@ def _epoch(learner: Learner, number: int, advance: Callable[[], None]) -> Epoch:
     loss = torch.zeros((), device=learner.task.device)  # read once an epoch: a GPU is not waited for after each step
     learner.network.train()
     for step, rows in enumerate(_order(learner, number)):
-        logits = learner.network(**learner.train.batch(rows)).logits.float()
-        missed = torch.nn.functional.cross_entropy(logits, targets[rows], weight=balance)
+        with mixed(learner.network):
+            logits = learner.network(**learner.train.batch(rows)).logits
+        missed = torch.nn.functional.cross_entropy(logits.float(), targets[rows], weight=balance)
         missed.backward()
         _step(learner, number * learner.batches + step)
         loss += missed.detach()
@@ -215,6 +216,7 @@ def _macro_f1(learner: Learner) -> float:
 
     learner.network.eval()
     found = np.zeros(len(learner.valid.lengths), np.int64)
-    for rows in learner.valid.by_length():
-        found[rows] = learner.network(**learner.valid.batch(rows)).logits.argmax(dim=1).cpu().numpy()
+    with mixed(learner.network):
+        for rows in learner.valid.by_length():
+            found[rows] = learner.network(**learner.valid.batch(rows)).logits.argmax(dim=1).cpu().numpy()
     return float(f1_score(learner.task.valid[1], found, average="macro", zero_division=0))

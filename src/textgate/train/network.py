@@ -1,8 +1,8 @@
-"""The network while it is trained: what is frozen runs once a text, the rest in the device's fast precision.
+"""The network while it is trained: what is frozen runs once a text, matrix products in the device's fast precision.
 
 Frozen layers below the first trained one give a text the same hidden states in every epoch: they are computed once and
-kept. The 32-bit weights, on which the optimiser works, stay where they are; this is a copy in 16 bits, refreshed after
-each step (Micikevicius et al. 2018, "Mixed precision training").
+kept. The 32-bit weights, on which the optimiser works, stay where they are; this is a copy whose matrices have 16 bits,
+refreshed after each step (Micikevicius et al. 2018, "Mixed precision training").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transformers.models.roberta.modeling_roberta import RobertaLayer
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
 AT_ONCE = 64  # texts, where nothing is learned from them
-MAX_STATES_BYTES = 1 << 30  # 1.4 million tokens of 384 numbers; of more tokens they are computed again for each batch
+MAX_STATES_BYTES = 1 << 30  # 700,000 tokens of 384 numbers; of more, they are computed again for each batch
 FIRST_TOKEN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)  # the classifiers on them read the first token alone
 
 
@@ -66,8 +66,18 @@ class Texts:
 
 
 def working_copy(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
-    """Return a copy in another precision."""
-    return torch.nn.Module.to(copy.deepcopy(model), dtype)
+    """Return a copy whose matrices are in another precision; sums and norms stay in 32 bits, to be run in `mixed`."""
+    work = copy.deepcopy(model)
+    for part in work.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.to(dtype)
+    return work
+
+
+def mixed(work: PreTrainedModel) -> torch.autocast:
+    """Return the context in which matrix products take the precision of the copy's matrices."""
+    dtype = next(part.weight.dtype for part in work.modules() if isinstance(part, torch.nn.Linear))
+    return torch.autocast(work.device.type, dtype, enabled=dtype != torch.float32)
 
 
 def keep_states(
@@ -83,7 +93,8 @@ def keep_states(
         return all_texts
     layers = encoder.encoder.layer
     encoder.encoder.layer = layers[:frozen_layers]
-    kept = tuple(replace(texts, states=_states(encoder, texts)) for texts in all_texts)
+    with torch.no_grad(), mixed(work):
+        kept = tuple(replace(texts, states=_states(encoder, texts)) for texts in all_texts)
     encoder.encoder.layer = layers[frozen_layers:]
     encoder.embeddings = _Given()
     return kept
@@ -96,7 +107,6 @@ def read_first_token(work: PreTrainedModel) -> None:
         layers[-1] = _FirstToken(layers[-1])
 
 
-@torch.no_grad()
 def _states(encoder: torch.nn.Module, texts: Texts) -> torch.Tensor:
     weight = next(encoder.parameters())
     states = weight.new_empty(len(texts.ids), encoder.config.hidden_size)  # type: ignore[arg-type,union-attr]
