@@ -1,4 +1,4 @@
-"""What a stage's script and the Python processes that it starts spend on imports, as Python itself tells it."""
+"""What a stage spends on imports, as Python itself tells it."""
 
 # ruff: noqa: INP001 - scripts, not a package
 
@@ -15,8 +15,12 @@ LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
 HEAVY = {"torch", "transformers", "mlflow", "great_expectations", "matplotlib"}
 SHOWN = 4
 # A training takes minutes, and what it imports does not depend on the rows.
-WITHOUT_TRAINING = "import sys; sys.path.insert(0, 'src'); import textgate.tracking, textgate.train.train, mlflow, "
-WITHOUT_TRAINING += "textgate.train.finetune, textgate.train.export, sklearn.svm, sklearn.feature_extraction.text"
+TRAINING = "import sys; sys.path.insert(0, 'src'); import textgate.tracking, textgate.train.train, mlflow, "
+TRAINING += "textgate.train.finetune, textgate.train.export, sklearn.svm, sklearn.feature_extraction.text"
+INSTEAD = {  # of the script
+    "train": ["-c", TRAINING],
+    "model_tests": ["-m", "pytest", "model_tests", "-s", "-q", "-p", "pytest_benchmark.plugin"],  # what it starts
+}
 
 
 @dataclass(frozen=True)
@@ -34,19 +38,16 @@ class ImportTimes:
 
 def import_times(project: Path, stage: str, environment: Mapping[str, str]) -> ImportTimes:
     """Run a stage in a project where it has run before, and return what Python said about its imports."""
-    script = ["-c", WITHOUT_TRAINING] if stage == "train" else [f"scripts/{stage}.py"]
+    settings = {"PYTHONPROFILEIMPORTTIME": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": "src"}
     done = subprocess.run(
-        [project / ".venv/bin/python", *script],
+        [project / ".venv/bin/python", *INSTEAD.get(stage, [f"scripts/{stage}.py"])],
         cwd=project,
-        env={**environment, "PYTHONPROFILEIMPORTTIME": "1"},
+        env={**environment, **settings},
         capture_output=True,
         text=True,
         check=True,
     )
-    said = done.stderr
-    if stage == "model_tests":  # pytest, a process of its own, writes there
-        said += (project / "build/model-tests.log").read_text(encoding="utf-8")
-    return read_times(said)
+    return read_times(done.stderr)
 
 
 def read_times(said: str) -> ImportTimes:

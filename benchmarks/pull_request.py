@@ -173,7 +173,7 @@ def _imports(project: Path) -> None:
     heavy = {name: sorted(HEAVY & set(found[name].packages)) for name in ALWAYS}
     _result(
         "pr-imports",
-        "seconds that each stage's processes spend on imports, and the packages that most of it goes to",
+        "seconds that each stage spends on imports, and the packages that most of it goes to",
         f"no stage that runs each time imports {', '.join(sorted(HEAVY))}",
         met=not any(heavy.values()),
         figures={name: str(times) for name, times in found.items()},

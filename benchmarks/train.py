@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import ROOT, Ratio, Result, Rounds, interleave, machine, ratio, today, versions
+from harness import ROOT, SEED, Ratio, Result, Rounds, interleave, machine, ratio, today, versions
 from sklearn.metrics import f1_score
 
 from textgate.config import CONFIGS, DataConfig, Experiment, TrainConfig, load
@@ -91,6 +92,8 @@ def prepare() -> Bench:
     labels = load(CONFIGS / "data.yaml", DataConfig).labels
     settings = {"seed": load(CONFIGS / "train.yaml", TrainConfig).seed} | {key: getattr(model, key) for key in SETTINGS}
     splits = {split: list(read_jsonl(DATA / f"{split}.jsonl", 'run "make data"')) for split in ("train", "valid")}
+    for found in splits.values():
+        random.Random(SEED).shuffle(found)  # noqa: S311 - an order, no secret; the files hold one source after the other
     limits = {"round": {"train": ROWS, "valid": VALID_ROWS}, "all": dict.fromkeys(splits)}
     rows = {}
     for name, limit in limits.items():
