@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import zipfile
 
 import pytest
@@ -15,6 +16,8 @@ from textgate.files import sha256_bytes
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads would slow the others down on shared cores
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")  # a busy machine must not fail a test
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # tests begun in the background: what they start would ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

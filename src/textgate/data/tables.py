@@ -15,6 +15,7 @@ from textgate.errors import CannotTell
 from textgate.records import BUILD
 
 MAX_FILE_BYTES = 1024**3
+MAX_FIELD = 131_072  # bytes; more is a quote that was never closed
 SUFFIXES = (".csv", ".jsonl")
 SPLIT_NAMES = ("train", "valid", "test")
 EMPTY = ("", "nan", "none", "null", "n/a")  # how tables spell a missing value
@@ -85,6 +86,7 @@ def _text(path: Path) -> str:
 
 
 def _csv_records(path: Path, content: str, columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
+    csv.field_size_limit(MAX_FIELD)
     reader = csv.reader(io.StringIO(content, newline=""), strict=True)
     header: list[str] = []
     line = 1
