@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from textgate import bundle
-from textgate.choose import FETCHED, RELEASE
-from textgate.errors import CannotTell
+from textgate.choose import FETCHED, RELEASE, bundle_in
+from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import Release
 from textgate.release.archive import pack, unpack
 from textgate.release.assets import archive_name, asset
@@ -56,3 +56,15 @@ def as_assets(folder: Path) -> Iterator[Path]:
                 shutil.copyfile(asset(folder, path.name), Path(place, path.name))
         pack(folder / FETCHED, manifest, Path(place, archive_name(bundle.digest(folder / FETCHED))))
         yield Path(place)
+
+
+def held(folder: Path, version: str) -> Release | None:
+    """Return the release in a fetched folder if it is this version and whole; None for a damaged one, as for none."""
+    try:
+        path, release = bundle_in(folder)
+        if release is None or release.version != version:
+            return None
+        bundle.verify(path, release.bundle_digest)
+    except TextgateError:  # a damaged copy is fetched anew
+        return None
+    return release

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from textgate.bundle import replace_folder, verify
-from textgate.choose import bundle_in
+from textgate.bundle import replace_folder
 from textgate.config import CONFIGS
 from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import VERSION
 from textgate.registry.commands import CHALLENGER, CHAMPION, NONE_YET
+from textgate.registry.fetched import held
 from textgate.registry.protocol import Registry
 from textgate.smoke import smoke
 
@@ -78,7 +78,7 @@ def _point(registry: Registry, to: Path, variant: str, version: str, configs: Pa
     if link.exists() and not link.is_symlink():
         raise CannotTell(f"{link} is no link: move it away, a roll-out puts its own there")
     before = link.readlink().name if link.is_symlink() else None
-    sound = _holds(folder, version)
+    sound = held(folder, version) is not None
     if before == version and sound:
         return
     if not sound:  # fetched beside it: what serves stays where it is until this has arrived
@@ -91,17 +91,6 @@ def _point(registry: Registry, to: Path, variant: str, version: str, configs: Pa
         _flip(to / PREVIOUS, str(before))
     _flip(link, version)
     yield f"{variant}: {version}" + (f", {before} was before" if moved else "")
-
-
-def _holds(folder: Path, version: str) -> bool:
-    try:
-        bundle, release = bundle_in(folder)
-        if release is None or release.version != version:
-            return False
-        verify(bundle, release.bundle_digest)
-    except TextgateError:  # a damaged copy is fetched anew
-        return False
-    return True
 
 
 def _flip(link: Path, version: str) -> None:
