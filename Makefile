@@ -8,7 +8,7 @@ SCHEMA := $(VENV)/bin/check-jsonschema --builtin-schema vendor
 CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") \
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
-BENCHMARKS := bench-stats bench-latency bench-batch bench-serve bench-train bench-pr
+BENCHMARKS := bench-stats bench-latency bench-batch bench-batch-memory bench-batch-ray bench-serve bench-serve-start bench-train bench-pr
 
 .PHONY: help pr test test-long test-deploy check workflows setup experiment experiments mlflow sweep \
         release verify promote retire rollback history compare reproduce data-diff \
@@ -27,7 +27,7 @@ test-long: ## run the tests that take minutes: kills at fifty moments, DVC remot
 test: SELECT := not long and not deploy
 test-deploy: SELECT := not long and deploy
 test-long: SELECT := long
-test test-deploy test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready
+test test-deploy test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready .venv-ray/ready
 	$(PY) -m pytest -n auto --dist loadfile -m "$(SELECT)"
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included
@@ -104,8 +104,10 @@ data-diff: $(VENV)/ready ## show what changed between two sets of rows [A=, B= a
 serve: .venv-serve/ready ## answer at http://127.0.0.1:8000 with what configs/serve.yaml names [MODEL= a folder, PORT=]
 	@.venv-serve/bin/python scripts/serve.py $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
 
-batch: .venv-serve/ready ## score a file [IN=, OUT=, MODEL= a folder]
-	@.venv-serve/bin/python scripts/batch.py $(if $(MODEL),--model "$(MODEL)") -- "$(IN)" "$(OUT)"
+batch: SCORER := .venv-$(if $(filter ray,$(ENGINE)),ray,serve)
+batch: .venv-$(if $(filter ray,$(ENGINE)),ray,serve)/ready ## score a file [IN=, OUT=, MODEL= a folder, ENGINE=ray, ADDRESS= of a cluster]
+	@$(SCORER)/bin/python scripts/batch.py $(if $(MODEL),--model "$(MODEL)") $(if $(ENGINE),--engine "$(ENGINE)") \
+		$(if $(ADDRESS),--address "$(ADDRESS)") -- "$(IN)" "$(OUT)"
 
 roll-out: $(VENV)/ready ## fetch champion and challenger to where the service looks for them [WATCH= seconds]
 	@$(PY) scripts/roll_out.py $(if $(WATCH),--watch "$(WATCH)")
@@ -127,7 +129,10 @@ setup: .venv-ci/ready ## show how this repository's settings on GitHub differ fr
 
 bench: $(BENCHMARKS) ## measure everything beside named peers, into benchmarks/RESULTS.md (also make bench-serve, bench-train, …)
 bench-pr: NAME := pull_request
-$(BENCHMARKS): $(VENV)/dev-ready .venv-bench/ready .venv-serve/ready .venv-scan/ready
+bench-batch-memory: NAME := batch_memory
+bench-batch-ray: NAME := batch_ray
+bench-serve-start: NAME := serve_start
+$(BENCHMARKS): $(VENV)/dev-ready .venv-bench/ready .venv-serve/ready .venv-scan/ready .venv-ray/ready
 	-$(PY) benchmarks/$(or $(NAME),$(@:bench-%=%)).py  # a goal that is missed ends it with 1, and is written down
 	$(PY) benchmarks/results.py
 
@@ -163,6 +168,11 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt req
 .venv-serve/ready: requirements-serve.txt
 	$(PYTHON) -m venv .venv-serve
 	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-serve.txt
+	@touch $@
+
+.venv-ray/ready: requirements-ray.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
 	@touch $@
 
 .venv-bench/ready: benchmarks/requirements.txt

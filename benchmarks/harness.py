@@ -8,6 +8,8 @@ is what counts, and the smallest and the largest are told.
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
 import platform
 import random
@@ -42,6 +44,15 @@ class Ratio(Record):
         return f"{self.median:.2f} ({self.low:.2f} … {self.high:.2f})"
 
 
+class Growth(Record):
+    """What happens as something gets larger: a point for each size, smallest first."""
+
+    of: str  # what grows: "rows", "labels", "bytes"
+    sizes: tuple[Count, ...]
+    seconds: tuple[float, ...]
+    megabytes: tuple[float, ...]  # the most that the process took
+
+
 class Machine(Record):
     """Where it was measured."""
 
@@ -66,6 +77,8 @@ class Result(Record):
     machine: Machine
     versions: dict[str, str]
     date: str
+    growth: Growth | None = None
+    code: str = ""  # which code was measured; told when it is saved
 
     @property
     def path(self) -> Path:
@@ -74,8 +87,16 @@ class Result(Record):
 
     def save(self) -> None:
         """Write it, and print one line."""
-        write_text(self.path, self.model_dump_json(indent=1) + "\n")
+        write_text(self.path, self.model_copy(update={"code": code()}).model_dump_json(indent=1) + "\n")
         print(f"{'met   ' if self.met else 'MISSED'} {self.name}: {self.ratio or ''} goal {self.goal}", flush=True)
+
+
+def code() -> str:
+    """Return a hash of the product's code as it is now."""
+    found = hashlib.sha256()
+    for path in sorted(path for folder in ("src", "scripts") for path in (ROOT / folder).rglob("*.py")):
+        found.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:12]
 
 
 def machine() -> Machine:
@@ -125,6 +146,11 @@ def ratio(ours: Sequence[float], peer: Sequence[float]) -> Ratio:
     """Return the ratio of two cases that were measured in the same rounds."""
     each = [one / other for one, other in zip(ours, peer, strict=True)]
     return Ratio(median=statistics.median(each), low=min(each), high=max(each))
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Return the power of the size that the values (all above 0) grow with: the slope of their logarithms."""
+    return statistics.linear_regression([math.log(one) for one in sizes], [math.log(one) for one in values]).slope
 
 
 def today() -> str:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
-HEAVY = {"torch", "transformers", "mlflow", "great_expectations", "matplotlib"}
+HEAVY = {"torch", "transformers", "sklearn", "scipy", "pandas", "mlflow", "great_expectations", "matplotlib"}
 SHOWN = 4
 # A training takes minutes, and what it imports does not depend on the rows.
 TRAINING = "import sys; sys.path.insert(0, 'src'); import textgate.tracking, textgate.train.train, mlflow, "
 TRAINING += "textgate.train.finetune, textgate.train.export, sklearn.svm, sklearn.feature_extraction.text"
 INSTEAD = {  # of the script
     "train": ["-c", TRAINING],
-    "model_tests": ["-m", "pytest", "model_tests", "-s", "-q", "-p", "pytest_benchmark.plugin"],  # what it starts
+    "model_tests": ["-m", "pytest", "model_tests", "-s", "-q"],  # what it starts
 }
 
 

@@ -1,4 +1,4 @@
-"""Result files of build/bench into benchmarks/RESULTS.md: ratios beside goals, then each result with its figures."""
+"""Result files of build/bench into benchmarks/RESULTS.md with its plots, and into the table of figures in README.md."""
 
 # ruff: noqa: INP001 - scripts, not a package
 
@@ -8,18 +8,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import RESULTS, ROOT, Result
+from harness import RESULTS, ROOT, Machine, Result, code
 from pydantic import ValidationError
+from results_plot import plot
 
 from textgate.errors import CannotTell, run
 from textgate.files import read_text, write_text
 
-TARGET, PLOTS = ROOT / "benchmarks" / "RESULTS.md", ROOT / "benchmarks" / "plots"
+TARGET, PLOTS, README = ROOT / "benchmarks" / "RESULTS.md", ROOT / "benchmarks" / "plots", ROOT / "README.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 INTRO = """# What was measured
 
 Written by `benchmarks/results.py` from what the commands left in build/bench; benchmarks/README.md says how it is
 measured. A ratio is the median of the rounds, with the smallest and the largest round in brackets.
 """
+OLD = "measured with other code"
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -35,72 +38,88 @@ def read_results(folder: Path) -> list[Result]:
     return found
 
 
-def page(results: Sequence[Result], plots: Path) -> str:
-    """Return the Markdown."""
-    rows = [
-        f"| {one.what} | {one.ratio or _shown(one)} | {one.goal} | {'met' if one.met else '**missed**'} |"
-        for one in results
-    ]
-    table = ["| what | measured | goal | |", "|---|---:|---:|---|", *rows]
-    return "\n".join([INTRO, *table, *(line for one in results for line in _section(one, plots))]) + "\n"
+def page(results: Sequence[Result], plots: Path, now: str) -> str:
+    """Return the Markdown; `now` is the hash of the code as it is: older results are marked."""
+    sections = [line for one in results for line in _section(one, plots, now)]
+    return "\n".join([INTRO, *_tables(results, now), *sections]) + "\n"
 
 
-def _section(result: Result, plots: Path) -> list[str]:
-    machine = result.machine
-    where = f"{machine.processor}, {machine.cores} cores, {machine.memory_gb:g} GB, Linux {machine.kernel}"
-    shown = [f"| {name} | {value} |" for name, value in result.figures.items()]
-    lines = [
-        "",
-        f"## {result.name}",
-        "",
-        f"{result.what}. Goal: {result.goal}; {'met' if result.met else 'missed'}.",
-        "",
-    ]
+def with_figures(readme: str, results: Sequence[Result], now: str) -> str:
+    """Return README.md with the table of figures between its markers, or as it is if it has none.
+
+    Raises CannotTell unless each marker then stands there once, in order.
+    """
+    if BEGIN not in readme and END not in readme:
+        return readme
+    if (readme.count(BEGIN), readme.count(END)) != (1, 1) or readme.index(END) < readme.index(BEGIN):
+        raise CannotTell(f"README.md: {BEGIN} and, below it, {END} must stand there once: write them where figures go")
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = "\n".join(_tables(results, now))
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Return a line for each goal, for the terminal."""
+    lines = [f"{'met   ' if one.met else 'MISSED'} {one.name}: {_measured(one)}; goal {one.goal}" for one in results]
+    return "\n".join([*lines, f"{sum(one.met for one in results)} of {len(results)} goals met"])
+
+
+def _tables(results: Sequence[Result], now: str) -> list[str]:
+    """Return a table for each machine: what was measured on two of them does not stand side by side."""
+    lines = []
+    for machine in dict.fromkeys(one.machine for one in results):
+        here = [one for one in results if one.machine == machine]
+        lines += [f"On {_where(machine)}:", "", "| what | measured | goal | |", "|---|---:|---|---|"]
+        lines += [f"| {one.what} | {_measured(one)} | {one.goal} | {_answer(one, now)} |" for one in here]
+        lines.append("")
+    return lines[:-1]
+
+
+def _answer(result: Result, now: str) -> str:
+    return ("met" if result.met else "**missed**") + ("" if result.code == now else f", {OLD}")
+
+
+def _where(machine: Machine) -> str:
+    return f"{machine.processor}, {machine.cores} cores, {machine.memory_gb:g} GB, Linux {machine.kernel}"
+
+
+def _section(result: Result, plots: Path, now: str) -> list[str]:
+    shown = [f"| {name} | {_figure(value)} |" for name, value in result.figures.items()]
+    lines = ["", f"## {result.name}", "", f"{result.what}. Goal: {result.goal}; {_answer(result, now)}.", ""]
     if result.limits:
         lines += [f"What limits it: {result.limits}.", ""]
     lines += ["| figure | |", "|---|---:|", *shown, ""]
-    lines += [f"`{result.command}`, {result.date}, {where}; load at the start of each round: {_load(result)}."]
+    where = f"{_where(result.machine)}; load at the start of each round: {_load(result)}"
+    lines += [f"`{result.command}`, {result.date}, {where}."]
     lines += [", ".join(f"{name} {version}" for name, version in sorted(result.versions.items())) + "."]
-    plot = plots / f"{result.name}.svg"
-    return [*lines, "", f"![{result.name}](plots/{plot.name})"] if plot.is_file() else lines
+    picture = plots / f"{result.name}.svg"
+    return [*lines, "", f"![{result.name}](plots/{picture.name})"] if picture.is_file() else lines
 
 
-def _shown(result: Result) -> str:
-    return "; ".join(f"{name} {value}" for name, value in list(result.figures.items())[:2])
+def _measured(result: Result) -> str:
+    first = [f"{name} {_figure(value)}" for name, value in result.figures.items()][:2]
+    return str(result.ratio or "; ".join(first))
+
+
+def _figure(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,}".removesuffix(".0")
 
 
 def _load(result: Result) -> str:
     return ", ".join(f"{load:g}" for load in result.load)
 
 
-def plot(result: Result, folder: Path) -> None:
-    """Draw the figures of a result that has a ratio as bars, in units of their own."""
-    import matplotlib as mpl
-
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "textgate"  # the same figures give the same file
-    from matplotlib import pyplot as plt
-
-    bars = {name: value for name, value in result.figures.items() if isinstance(value, float)}
-    figure, axes = plt.subplots(figsize=(7, 0.5 + 0.4 * len(bars)))
-    drawn = axes.barh(list(bars), list(bars.values()), color=["#2a6f97", *["#9aa5b1"] * (len(bars) - 1)])
-    axes.bar_label(drawn, padding=3)
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.15)
-    folder.mkdir(exist_ok=True)
-    figure.savefig(folder / f"{result.name}.svg", bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
-
-
 def main() -> int:
-    """Write plots and page."""
-    results = read_results(RESULTS)
+    """Write plots, page and README.md, and say what was met."""
+    results, now = read_results(RESULTS), code()
     for result in results:
-        if result.ratio is not None:
+        if result.growth is not None or result.ratio is not None:
             plot(result, PLOTS)
-    write_text(TARGET, page(results, PLOTS))
-    print(f"{TARGET.relative_to(ROOT)}: {sum(one.met for one in results)} of {len(results)} goals met")
+    write_text(TARGET, page(results, PLOTS, now))
+    print(summary(results))
+    write_text(README, with_figures(read_text(README, "restore it with git"), results, now))
+    print(f"written: {TARGET.relative_to(ROOT)} and the figures of {README.relative_to(ROOT)}")
     return 0
 
 

@@ -27,6 +27,7 @@ START_SECONDS = 120.0
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = frozenset(CORES[:2])
 LOAD_CORES = frozenset(CORES[2:] or CORES)
+# Ours is one process, as configs/serve.yaml has it; the peers get one for each core, without which they are slower.
 # Batch, wait (LitServe: seconds to wait for more; BentoML: milliseconds after which a request is turned away) and
 # workers of the peers. Two workers with a thread each, as our lanes have; LitServe's fast_queue is on, BentoML's access
 # log and metrics are off.
@@ -79,7 +80,6 @@ def _config(kind: str) -> Path:
     """Write configs/serve.yaml with an audit log of its own."""
     config = yaml.safe_load((ROOT / "configs" / "serve.yaml").read_text(encoding="utf-8"))
     config["audit"]["folder"] = str(FOLDER / "audit" / kind)
-    config["listen"]["workers"] = len(SERVER_CORES)  # the peers have a process for each core too
     path = FOLDER / f"serve-{kind}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(config), encoding="utf-8")

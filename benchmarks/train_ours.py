@@ -1,6 +1,9 @@
-"""textgate's fine-tuning in a process of its own. `train_ours.py BASE ROWS`: prints one JSON object as train_hf.py does."""
+"""textgate's fine-tuning in a process of its own, or in several under torchrun.
 
-# ruff: noqa: INP001, E501 - a script, not a package
+`train_ours.py BASE ROWS` prints one JSON object as train_hf.py does.
+"""
+
+# ruff: noqa: INP001 - a script, not a package
 
 import json
 import os
@@ -18,6 +21,7 @@ from textgate.config import CONFIGS, Experiment, load
 from textgate.models.transformer import Encoder
 from textgate.train.finetune import Task, finetune
 from textgate.train.network import Texts
+from textgate.train.processes import joined
 
 
 def main() -> None:
@@ -25,12 +29,14 @@ def main() -> None:
     base, rows = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     config = load(CONFIGS / "experiments" / "002_transformer.yaml", Experiment).model
     train, valid = ((rows[split]["texts"], np.array(rows[split]["labels"])) for split in ("train", "valid"))
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
     task = Task(train, valid, tuple(rows["labels"]), config, rows["settings"]["seed"], "cpu")  # type: ignore[arg-type]
     started, processor = time.perf_counter(), time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        model, _ = finetune(task, base, Path(folder) / "checkpoint.safetensors")
+    with tempfile.TemporaryDirectory() as folder, joined("cpu") as processes:
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes.count))
+        model, _ = finetune(task, base, Path(folder) / "checkpoint.safetensors", processes)
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
+    if processes.rank:
+        return
     texts = Texts.of(Encoder(base, task.config.max_tokens)(valid[0]), "cpu")
     predicted = np.zeros(len(valid[0]), np.int64)
     with torch.inference_mode():

@@ -1,5 +1,8 @@
 """What the model tests work on: the bundle, the test rows, the limits. Opened once; run `pytest model_tests` by hand.
 
+What the bundle says about all test rows is read where `evaluate` has just written it down, and some of them are asked
+again: ASKED of them, one by one and at once. A bundle that was not evaluated is asked about all rows.
+
 A limit is read from configs/gates.yaml and nowhere else. A test that fails says in one line what it found, the limit,
 and an example; a test that raises CannotTell counts as unknown, not as a failure of the model.
 """
@@ -16,16 +19,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from textgate.bundle import verify_digest
 from textgate.config import CONFIGS, DataConfig, Gates, load
 from textgate.errors import CannotTell, TextgateError
 from textgate.evidence import DataReport
-from textgate.model_tests import GATES
-from textgate.models.classifier import Bundle, Probabilities, open_bundle
+from textgate.kept_predictions import Predictions, read_predictions
+from textgate.model_tests import ASKED_ROWS, GATES
+from textgate.models.classifier import Bundle, Probabilities, open_verified
 from textgate.records import BUILD, read
 from textgate.rows import Rows, check_rows, read_split
 from textgate.sentences import load_sentences
 
 SEED = 13
+ASKED = 200  # texts: a fault that shows in three of two hundred is then found 19 times in 20
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Given:
     rows: Rows
     gates: Gates
     sentences: dict[str, tuple[str, ...]] | None
-    scored: Future[Probabilities]  # of all rows, while pytest imports the tests and their libraries
+    together: Future[Probabilities]  # asked for while pytest imports the tests
+    predictions: Future[Predictions]  # of all rows, kept or asked for
+    asked: int  # rows
 
 
 GIVEN = pytest.StashKey[Given]()
@@ -61,13 +69,29 @@ def _open(path: Path) -> Given:
     rows = read_split("test")
     if not len(rows):
         raise CannotTell(f'{BUILD / "data" / "test.jsonl"} has no rows: run "make data" again')
-    bundle = open_bundle(path)
+    bundle = open_verified(path, *verify_digest(path))
     if bundle.manifest.data_fingerprint != data.fingerprint:
         raise CannotTell(f'{path} was trained on other rows than those in {BUILD / "data"}: run "make train" again')
     rows.targets(bundle.manifest.labels)
     sentences = load_sentences(Path(settings.sentences), bundle.manifest.labels) if settings.sentences else None
-    scored = ThreadPoolExecutor(1).submit(bundle.classifier.predict_proba, rows.texts)
-    return Given(bundle, rows, gates, sentences, scored)
+    kept = read_predictions(BUILD, rows, bundle.digest, data.fingerprint)
+    thread = ThreadPoolExecutor(1)
+    texts = [rows.texts[number] for number in _draw(rows)[:ASKED]]
+    together = thread.submit(bundle.classifier.predict_proba, texts)
+    predictions = thread.submit(lambda: kept or _ask(bundle, rows))
+    asked = min(ASKED, len(rows)) if kept else len(rows)
+    return Given(bundle, rows, gates, sentences, together, predictions, asked)
+
+
+def _ask(bundle: Bundle, rows: Rows) -> Predictions:
+    found = bundle.classifier.predict_proba(rows.texts)
+    labels = tuple(bundle.manifest.labels[index] for index in found.argmax(axis=1))
+    return Predictions(labels, found.max(axis=1))
+
+
+def _draw(rows: Rows) -> list[int]:
+    """Return the numbers of the rows in an order that is random and always the same."""
+    return random.Random(SEED).sample(range(len(rows)), len(rows))  # noqa: S311  # a sample, not a secret
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -83,17 +107,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _not_checked(pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]) -> None:
-    """Write into the evidence that there were no plain sentences to test with."""
-    if pytestconfig.stash[GIVEN].sentences is None:
+def _noted(pytestconfig: pytest.Config, record_testsuite_property: Callable[[str, object], None]) -> None:
+    """Write into the evidence how many rows the bundle was asked about, and whether there were no plain sentences."""
+    given = pytestconfig.stash[GIVEN]
+    record_testsuite_property(ASKED_ROWS, given.asked)
+    if given.sentences is None:
         record_testsuite_property("not_checked", "minimum functionality: configs/data.yaml names no sentences")
 
 
 @pytest.fixture(scope="session")
 def bundle(pytestconfig: pytest.Config) -> Bundle:
     """Return the bundle, when nobody asks it anything any more: a test has the machine to itself."""
-    wait([pytestconfig.stash[GIVEN].scored])
-    return pytestconfig.stash[GIVEN].bundle
+    given = pytestconfig.stash[GIVEN]
+    wait([given.together, given.predictions])
+    return given.bundle
 
 
 @pytest.fixture(scope="session")
@@ -112,23 +139,42 @@ def sentences(pytestconfig: pytest.Config) -> dict[str, tuple[str, ...]]:
 
 
 @pytest.fixture(scope="session")
-def probabilities(pytestconfig: pytest.Config) -> Probabilities:
-    return pytestconfig.stash[GIVEN].scored.result()
-
-
-@pytest.fixture(scope="session")
-def predicted(bundle: Bundle, probabilities: Probabilities) -> list[str]:
-    """Return the predicted label of each test row."""
-    return [bundle.manifest.labels[index] for index in np.argmax(probabilities, axis=1)]
-
-
-@pytest.fixture(scope="session")
 def order(rows: Rows) -> list[int]:
     """Return the numbers of the test rows in an order that is random and always the same."""
-    return random.Random(SEED).sample(range(len(rows)), len(rows))  # noqa: S311  # a sample, not a secret
+    return _draw(rows)
 
 
 @pytest.fixture(scope="session")
 def shuffled(rows: Rows, order: list[int]) -> list[str]:
     """Return the test texts in that order."""
     return [rows.texts[number] for number in order]
+
+
+@pytest.fixture(scope="session")
+def together(shuffled: list[str]) -> list[str]:
+    """Return the texts that are asked at once."""
+    return shuffled[:ASKED]
+
+
+@pytest.fixture(scope="session")
+def probabilities(pytestconfig: pytest.Config) -> Probabilities:
+    """Return what the bundle says about the texts in `together`, asked at once."""
+    return pytestconfig.stash[GIVEN].together.result()
+
+
+@pytest.fixture(scope="session")
+def alone(bundle: Bundle, together: list[str]) -> Probabilities:
+    """Return what the bundle says about the same texts, asked one by one."""
+    return np.concatenate([bundle.classifier.predict_proba([text]) for text in together])
+
+
+@pytest.fixture(scope="session")
+def predictions(pytestconfig: pytest.Config) -> Predictions:
+    """Return the predicted label of each test row, and its probability."""
+    return pytestconfig.stash[GIVEN].predictions.result()
+
+
+@pytest.fixture(scope="session")
+def predicted(predictions: Predictions) -> tuple[str, ...]:
+    """Return the predicted label of each test row."""
+    return predictions.labels

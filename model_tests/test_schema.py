@@ -8,14 +8,11 @@ import numpy as np
 from textgate.config import Gates
 from textgate.models.classifier import Bundle, Probabilities
 from textgate.prediction import prediction, schema
-from textgate.rows import Rows
-
-ALONE = 100  # texts asked one by one: a fault that shows in three of a hundred is then found 19 times in 20
 
 
-def test_every_answer_fits_the_schema(bundle: Bundle, rows: Rows, probabilities: Probabilities) -> None:
+def test_every_answer_fits_the_schema(bundle: Bundle, together: list[str], alone: Probabilities) -> None:
     validator = jsonschema.Draft202012Validator(schema())
-    for text, row in zip(rows.texts, probabilities, strict=True):
+    for text, row in zip(together, alone, strict=True):
         answer = prediction(row, bundle.manifest.labels, bundle.digest).model_dump()
         problem = next(validator.iter_errors(answer), None)
         assert problem is None, (
@@ -28,13 +25,15 @@ def test_labels_are_those_of_the_manifest(bundle: Bundle) -> None:
     assert found == promised, f"the model's labels are {found}, its manifest promises {promised}"
 
 
-def test_probabilities_are_finite_and_add_up_to_1(bundle: Bundle, rows: Rows, probabilities: Probabilities) -> None:
-    shape = (len(rows), len(bundle.manifest.labels))
+def test_probabilities_are_finite_and_add_up_to_1(
+    bundle: Bundle, together: list[str], probabilities: Probabilities
+) -> None:
+    shape = (len(together), len(bundle.manifest.labels))
     assert probabilities.shape == shape, f"the answers have the shape {probabilities.shape}, expected {shape}"
     assert np.isfinite(probabilities).all(), f"{(~np.isfinite(probabilities)).sum()} probabilities are not finite"
     off = np.abs(probabilities.sum(axis=1) - 1)
     assert off.max() <= 1e-5, (
-        f"sum off by {off.max():.2e} (limit 1e-5), for example {rows.texts[int(off.argmax())][:60]!r}"
+        f"sum off by {off.max():.2e} (limit 1e-5), for example {together[int(off.argmax())][:60]!r}"
     )
 
 
@@ -43,25 +42,21 @@ def test_no_texts_give_no_rows(bundle: Bundle) -> None:
     assert shape == (0, len(bundle.manifest.labels)), f"no texts give an array of shape {shape}"
 
 
-def test_the_same_question_gets_the_same_answer(bundle: Bundle, shuffled: list[str]) -> None:
-    first, second = (bundle.classifier.predict_proba(shuffled[:ALONE]) for _ in range(2))
-    difference = np.abs(first - second).max()
+def test_the_same_question_gets_the_same_answer(
+    bundle: Bundle, together: list[str], probabilities: Probabilities
+) -> None:
+    difference = np.abs(bundle.classifier.predict_proba(together) - probabilities).max()
     assert difference <= 1e-6, f"asked twice, a probability differs by {difference:.2e}, the limit is 1e-6"
 
 
 def test_a_text_alone_gets_the_answer_it_gets_in_a_batch(
-    bundle: Bundle, rows: Rows, probabilities: Probabilities, gates: Gates
+    together: list[str], alone: Probabilities, probabilities: Probabilities, gates: Gates
 ) -> None:
     """Neighbours must not decide.
 
     Not to the last digit: sums are added up in another order, and scales that are taken from the input would show here.
     The limit bounds what that may do to a probability; a label can then change only where two were nearly equal.
     """
-    step = max(1, len(rows) // ALONE)
-    batch = probabilities[::step][:ALONE]
-    texts = rows.texts[::step][:ALONE]
-    alone = np.concatenate([bundle.classifier.predict_proba([text]) for text in texts])
-    worst = int(np.abs(alone - batch).max(axis=1).argmax())
-    difference = float(np.abs(alone[worst] - batch[worst]).max())
-    limit = gates.max_batch_difference
-    assert difference <= limit, f"alone, {texts[worst][:60]!r} differs by {difference:.3f}, the limit is {limit:.3f}"
+    off = np.abs(alone - probabilities).max(axis=1)
+    worst, limit = int(off.argmax()), gates.max_batch_difference
+    assert off[worst] <= limit, f"alone, {together[worst][:60]!r} differs by {off[worst]:.3f}, the limit is {limit:.3f}"

@@ -7,12 +7,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 from textgate import records
+from textgate.commit import commit
 from textgate.config import CONFIGS, Gates, load
 from textgate.errors import CannotTell, run
 from textgate.gate.evidence_set import collect, hash_limits
 from textgate.gate.gate import judge, not_judged, summary
 from textgate.records import BUILD, EXIT_CODES
-from textgate.train.train import commit
 
 MODEL_TESTS = Path(__file__).resolve().parent.parent / "model_tests"
 

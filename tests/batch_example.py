@@ -7,15 +7,18 @@ import json
 
 from tests.small import fit_tfidf, seal_small, small_rows
 
-from textgate.batch.settings import BatchConfig, Processes
+from textgate.batch.settings import BatchConfig, Processes, RayLimits
 
 ONE = Processes(tfidf=1, transformer=1, ensemble=1)
+PATIENT = RayLimits(start_seconds=120, answer_seconds=120, deaths=3)
 LIMIT = 2000  # bytes a row
 
 
 def settings(**changes):
     """Return windows of ten rows, scored in one thread, committed each."""
-    usual = BatchConfig(window_rows=10, window_bytes=5000, row_bytes=LIMIT, commit_seconds=0.0001, processes=ONE)
+    usual = BatchConfig(
+        window_rows=10, window_bytes=5000, row_bytes=LIMIT, commit_seconds=0.0001, processes=ONE, ray=PATIENT
+    )
     return usual.model_copy(update=changes)
 
 

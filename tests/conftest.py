@@ -71,7 +71,7 @@ def trained(tiny_base, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     wanted = task(epochs=2, keep_torch_weights=True)
     network, _ = finetune(wanted, tiny_base, folder.parent / "none.safetensors")
-    return network, save_transformer(network, tiny_base, wanted, folder)
+    return network, save_transformer(network, tiny_base, wanted, folder)[0]
 
 
 @pytest.fixture(scope="session")

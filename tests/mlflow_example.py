@@ -2,7 +2,9 @@
 
 import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from tests.judged_example import judge
@@ -37,12 +39,20 @@ def embedded(folder, monkeypatch):
 
 
 def migrated(folder):
-    """Return a database with MLflow's tables and nothing in them, which takes seconds to make."""
+    """Return a database with MLflow's tables and nothing in them."""
+    (folder / "mlflow.db").write_bytes(_tables())
+    return folder / "mlflow.db"
+
+
+@cache
+def _tables():
+    """Return such a database's bytes. MLflow takes seconds to make it: once for all tests of a process."""
     from mlflow import MlflowClient
 
-    address = f"sqlite:///{folder / 'mlflow.db'}"
-    MlflowClient(address, address).search_registered_models()
-    return folder / "mlflow.db"
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"sqlite:///{folder}/mlflow.db"
+        MlflowClient(address, address).search_registered_models()
+        return Path(folder, "mlflow.db").read_bytes()
 
 
 def release_files(registry, version):

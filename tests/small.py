@@ -90,6 +90,7 @@ def transformer_config(**changes):
         freeze_layers=0,
         int8=False,
         keep_torch_weights=False,
+        processes=1,
     )
     return usual.model_copy(update=changes)
 

@@ -16,6 +16,7 @@ from textgate.batch.batch import _score, batch, find_model
 from textgate.batch.out import Files
 from textgate.batch.rows import Place
 from textgate.batch.state import Job, State, source_of
+from textgate.batch.workers import local
 from textgate.batch.written import head
 from textgate.errors import CannotTell
 
@@ -122,7 +123,7 @@ def killed_before_naming(source, target, model):
         model_version=found.version,
     )
     with Files(target, 60).begun(State(job=job), head(found.labels, written)) as out:
-        _score(str(source), out, found, settings())
+        _score(str(source), out, found, settings(), local)
         out.state = out.state.model_copy(update={"whole": True})
         out._commit()
 

@@ -3,16 +3,12 @@
 import asyncio
 import threading
 import time
-from collections import deque
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.served_example import counted
 
 from textgate.serve.batcher import Batcher, busy
-from textgate.serve.lines import Lines, Request
 from textgate.serve.problems import Problem
 from textgate.serve.settings import Lanes, Limits
 
@@ -107,6 +103,20 @@ def test_answer__what_arrives_in_one_turn_of_the_loop_goes_together_but_for_a_fi
         async with batcher(model, batch=256, inline=inline) as made:
             await asyncio.gather(*(made.answer([text]) for text in "abc"))
         assert model.runs == runs
+
+    run(test)
+
+
+def test_answer__what_waits_is_shared_out_to_the_lanes_that_are_free():
+    async def test():
+        model = Model(held=True)
+        async with batcher(model, batch=16, lanes=3) as made:
+            tasks = await ask(made, *(["a"],) * 7)
+            for _ in range(3):
+                await model.is_running()
+            model.released.set()
+            await asyncio.gather(*tasks)
+        assert sorted(map(len, model.runs)) == [2, 2, 3]
 
     run(test)
 
@@ -219,6 +229,38 @@ def test_answer__nobody_is_let_in_who_would_wait_too_long():
     run(test)
 
 
+def test_too_long_s__counts_who_was_read_and_does_not_stand_in_the_queue_yet():
+    async def test():
+        model = Model(held=True)
+        async with batcher(model, wait_ms=50) as made:
+            asked = await ask(made, ["a"])
+            await model.is_running()
+            await asyncio.to_thread(time.sleep, 0.02)  # the time that a text takes from here on
+            model.released.set()
+            await asyncio.gather(*asked)
+            assert [made.too_long_s(1, coming) is None for coming in (0, 5)] == [True, False]
+            assert made.too_long_s(1, 100) > 1
+
+    run(test)
+
+
+def test_answer__on_the_loops_thread_the_time_of_a_text_is_that_from_run_to_run():
+    """Others of the loop's work count too: here 20 ms between two runs of a model that takes none."""
+
+    async def test():
+        async with batcher(Model(), batch=1, inline=1000, wait_ms=50) as made:
+            tasks = await ask(made, *(["a"],) * 12)
+            while not all(task.done() for task in tasks):
+                time.sleep(0.02)  # noqa: ASYNC251 - the loop is busy
+                await asyncio.sleep(0)
+            tasks = await ask(made, *(["b"],) * 12)
+            found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert found[:2] == [["B"], ["B"]]
+        assert found[-1].status == 503
+
+    run(test)
+
+
 @pytest.mark.parametrize(("wait_s", "said"), [(0, "1"), (0.3, "1"), (1.0, "1"), (1.01, "2"), (7.5, "8")])
 def test_busy__says_whole_seconds(wait_s, said):
     assert busy(wait_s, "x").headers == {"Retry-After": said}
@@ -326,72 +368,3 @@ def test_stop__answers_who_was_let_in_and_lets_nobody_in_any_more():
             assert await asyncio.gather(*tasks) == [["A"], ["B", "C"]]
 
     run(test)
-
-
-# --- whose turn it is
-
-
-def lines(*requests, places=100):
-    async def make():
-        made = Lines(places)
-        for texts in requests:
-            made.add(Request(list(texts), asyncio.get_running_loop().create_future()))
-        return made
-
-    return asyncio.run(make())
-
-
-def order(made, most=100):
-    return "".join(request.texts[number] for request, number in made.take(most))
-
-
-def test_take__one_text_and_several_take_turns():
-    assert order(lines("ABCDEF", "x", "y", "GH", "z")) == "xAyBzCDEFGH"
-
-
-def test_take__nobody_waits_for_an_empty_line():
-    assert order(lines("AB", "CD")) == "ABCD"
-    assert order(lines("x", "y")) == "xy"
-
-
-def test_take__the_turn_goes_on_over_runs_of_one():
-    made = lines("ABC", "x", "y")
-    assert [order(made, 1) for _ in range(6)] == ["x", "A", "y", "B", "C", ""]
-
-
-def test_ahead__counts_who_comes_first_by_turns():
-    made = lines("ABCDEF", "x", "y")
-    assert (made.ahead(1), made.ahead(2)) == (4, 8)
-    assert (lines("ABC").ahead(1), lines("ABC").ahead(5)) == (0, 3)
-
-
-def test_has_room__several_get_half_of_the_places_and_one_gets_all():
-    made = lines("ABCD", places=10)
-    assert (made.has_room(1), made.has_room(2)) == (True, False)
-    assert not lines("ABCD", *"xyzuvw", places=10).has_room(1)
-    assert lines("ABC", places=10).has_room(2)
-
-
-@given(st.lists(st.integers(1, 5) | st.sampled_from(["take", "drop"]), max_size=40), st.integers(1, 6))
-def test_lines__every_text_is_taken_once_or_dropped_and_the_count_is_right(steps, most):
-    async def test():
-        made, standing, waiting, taken = Lines(1000), deque(), 0, []
-        for step in steps:
-            if step == "take":
-                found = made.take(most)
-                assert len(found) == min(most, waiting)
-                taken += found
-                waiting -= len(found)
-            elif step == "drop" and standing:
-                waiting -= made.drop(standing.popleft())
-            elif step != "drop":
-                standing.append(Request(["x"] * step, asyncio.get_running_loop().create_future()))
-                made.add(standing[-1])
-                waiting += step
-            assert len(made) == waiting
-        taken += made.take(waiting)
-        assert len(made) == 0
-        assert len({(id(request), number) for request, number in taken}) == len(taken)
-        assert all(request.waiting == 0 for request in standing)
-
-    asyncio.run(test())

@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic, and the page that is made of their results. No speed is asserted."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,11 +14,14 @@ import pytest
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-import harness  # noqa: E402 - the scripts import each other by these names
+import growth_inputs  # noqa: E402 - the scripts import each other by these names
+import harness  # noqa: E402
 import results  # noqa: E402
+import results_plot  # noqa: E402
 import serve_load  # noqa: E402
 
 from textgate.errors import CannotTell  # noqa: E402
+from textgate.scan.tensor_policy import check_safetensors  # noqa: E402
 
 
 def made(**changes):
@@ -34,6 +38,7 @@ def made(**changes):
         "machine": harness.machine(),
         "versions": {"python": "3.11.7"},
         "date": "2026-01-02",
+        "code": "now",
     }
     return harness.Result(**usual | changes)
 
@@ -63,7 +68,7 @@ def test_interleave__every_case_runs_once_a_round_in_an_order_of_its_own():
 
 
 def test_page__a_missed_goal_is_written_as_missed_with_what_limits_it(tmp_path):
-    text = results.page([made(), made(name="c", met=False, limits="the disk")], tmp_path)
+    text = results.page([made(), made(name="c", met=False, limits="the disk")], tmp_path, "now")
     assert "| a second: ours / b | 2.50 (2.25 … 3.00) | ≥ 2 | met |" in text
     assert "| ≥ 2 | **missed** |" in text
     assert "What limits it: the disk." in text
@@ -72,15 +77,117 @@ def test_page__a_missed_goal_is_written_as_missed_with_what_limits_it(tmp_path):
 
 
 def test_page__a_goal_without_a_ratio_shows_its_first_figures(tmp_path):
-    assert "| ours (1/s) 5.0; b (1/s) 2.0 |" in results.page([made(ratio=None)], tmp_path)
+    figures = {"ours (1/s)": 5.0, "b (1/s)": 2000.5, "third": 1.0}
+    assert "| ours (1/s) 5; b (1/s) 2,000.5 |" in results.page([made(ratio=None, figures=figures)], tmp_path, "now")
 
 
-def test_plot__the_same_figures_give_the_same_bytes(tmp_path):
-    results.plot(made(), tmp_path)
+def test_page__machines_do_not_share_a_table():
+    other = harness.machine().model_copy(update={"processor": "Another", "cores": 64})
+    text = results.page([made(), made(name="c", machine=other), made(name="d")], BENCHMARKS, "now")
+    assert text.count("| what | measured | goal | |") == 2
+    assert "On Another, 64 cores, " in text.partition("## a-b")[0]
+    assert results.page([made(), made(name="d")], BENCHMARKS, "now").count("| what | measured | goal | |") == 1
+
+
+def test_page__a_result_of_other_code_is_marked_as_such():
+    text = results.page([made(name="c"), made(name="d", code="before")], BENCHMARKS, "now")
+    assert [line.endswith(f"| met, {results.OLD} |") for line in text.splitlines() if "| ≥ 2 |" in line] == [
+        False,
+        True,
+    ]
+    assert f"Goal: ≥ 2; met, {results.OLD}." in text
+
+
+def test_save__says_which_code_was_measured(tmp_path):
+    (tmp_path / "src/textgate").mkdir(parents=True)
+    script = "import harness, sys; sys.path.pop(0); print(harness.code())"
+    shutil.copytree(BENCHMARKS.parent / "src", tmp_path / "src", dirs_exist_ok=True)
+    (tmp_path / "benchmarks").mkdir()
+    shutil.copy(BENCHMARKS / "harness.py", tmp_path / "benchmarks")
+
+    def hashed():
+        command = [sys.executable, "-c", script]
+        return subprocess.run(command, cwd=tmp_path / "benchmarks", capture_output=True, text=True, check=True).stdout
+
+    first = hashed()
+    assert first == hashed() != ""
+    (tmp_path / "src/textgate/gate/gate.py").write_text("other = 1\n")
+    assert hashed() != first
+
+
+def test_readme__figures_stand_between_the_markers_and_nothing_else_changes():
+    before = f"# a\n\n{results.BEGIN}\nold\n{results.END}\n\nafter\n"
+    text = results.with_figures(before, [made(), made(name="c", met=False)], "now")
+    assert text.startswith(f"# a\n\n{results.BEGIN}\nOn ")
+    assert text.endswith(f" **missed** |\n{results.END}\n\nafter\n")
+    assert "| a second: ours / b | 2.50 (2.25 … 3.00) | ≥ 2 | met |" in text
+    assert "old" not in text
+    assert results.with_figures(text, [made(), made(name="c", met=False)], "now") == text
+    assert results.with_figures("# none\n", [made()], "now") == "# none\n"
+
+
+@pytest.mark.parametrize("text", [results.BEGIN, results.END, results.END + results.BEGIN, results.BEGIN * 2])
+def test_readme__markers_that_do_not_fit_are_refused(text):
+    with pytest.raises(CannotTell, match="must stand there once: write them where figures go"):
+        results.with_figures(text, [made()], "now")
+
+
+def test_summary__shows_each_figure_beside_its_goal():
+    lines = results.summary([made(), made(name="c", met=False, ratio=None)]).splitlines()
+    assert lines[0] == "met    a-b: 2.50 (2.25 … 3.00); goal ≥ 2"
+    assert lines[1] == "MISSED c: ours (1/s) 5; b (1/s) 2; goal ≥ 2"
+    assert lines[2] == "1 of 2 goals met"
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_exponent__is_the_power_that_the_values_were_made_with(power):
+    sizes = (10.0, 200.0, 5000.0)
+    assert harness.exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+GROWTH = harness.Growth(of="rows", sizes=(10, 100, 1000), seconds=(1.0, 10.0, 100.0), megabytes=(5.0, 5.0, 5.0))
+
+
+@pytest.mark.parametrize("growth", [None, GROWTH], ids=["bars", "growth"])
+def test_plot__the_same_figures_give_the_same_small_file(tmp_path, growth):
+    results_plot.plot(made(growth=growth), tmp_path)
     first = (tmp_path / "a-b.svg").read_bytes()
-    results.plot(made(), tmp_path)
+    results_plot.plot(made(growth=growth), tmp_path)
     assert (tmp_path / "a-b.svg").read_bytes() == first
-    assert "plots/a-b.svg" in results.page([made()], tmp_path)
+    assert len(first) < 30_000
+    assert "plots/a-b.svg" in results.page([made()], tmp_path, "now")
+    assert (b"seconds: exponent 1.00" in first) == (b"MB at most: exponent 0.00" in first) == (growth is not None)
+
+
+def test_growth_inputs__texts_differ_and_some_are_nearly_others():
+    made_texts = list(growth_inputs.texts(30_000))
+    assert len(set(made_texts)) == 30_000
+    assert all(made_texts[number].startswith(made_texts[number - 50]) for number in range(199, 30_000, 100))
+    assert made_texts[:500] == list(growth_inputs.texts(500))
+    own = {" ".join(text.split()[-2:]) for text in made_texts}
+    assert len(own) == 30_000
+
+
+def test_growth_inputs__weights_are_a_file_that_the_scan_takes(tmp_path):
+    growth_inputs.write_weights(tmp_path / "a/model.safetensors", 10_000_001)
+    assert 10_000_000 < (tmp_path / "a/model.safetensors").stat().st_size < 10_000_200
+    check_safetensors(tmp_path / "a/model.safetensors")
+
+
+def test_growth_point__leaves_evidence_that_the_report_shows(tmp_path):
+    (tmp_path / "configs").symlink_to(BENCHMARKS.parent / "configs")
+
+    def ran(*command):
+        return subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    point = ran(BENCHMARKS / "growth_point.py", "100", "14", tmp_path / "build")
+    assert json.loads(point.stdout)["seconds"] > 0, point.stderr
+    assert ran(BENCHMARKS.parent / "scripts/gate.py").returncode in (1, 2)  # there are no model tests
+    assert ran(BENCHMARKS.parent / "scripts/report.py").returncode == 0
+    shown = (tmp_path / "build/report.md").read_text()
+    assert "F1 label 013 " in shown
+    assert "Most frequent mistakes" not in shown
+    assert "kinds of mistake" in shown
 
 
 def test_read_results__what_is_no_result_is_named(tmp_path):
@@ -129,7 +236,7 @@ def port():
 
 
 def test_closed__counts_answers_by_status_and_stays_away_when_told_to(port):
-    seen = serve_load.closed(port, serve_load.as_requests(port, ["å", "b"]), 1, 0.3)
+    seen = serve_load.closed(port, serve_load.as_requests(port, ["å", "b"]), 1, 0.9)
     assert [len(seen.answers[status]) for status in (200, 503)] == [2, 1]  # then it was told to stay away for a second
     assert Turns.asked == [{"text": "å"}, {"text": "b"}, {"text": "å"}]
     assert (seen.without_retry_after, dict(seen.lost)) == (0, {})
@@ -153,7 +260,7 @@ def test_opened__nobody_there_is_a_lost_request():
 
 
 def test_script__results_without_any_measurement_end_with_2(tmp_path):
-    for name in ("harness.py", "results.py"):
+    for name in ("harness.py", "results.py", "results_plot.py"):
         (tmp_path / "benchmarks").mkdir(exist_ok=True)
         (tmp_path / "benchmarks" / name).write_bytes((BENCHMARKS / name).read_bytes())
     (tmp_path / "src").symlink_to(BENCHMARKS.parent / "src")

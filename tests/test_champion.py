@@ -130,7 +130,10 @@ def test_choose__again_without_a_run_before_asks_the_registry(registry, served):
     ("environment", "said"),
     [
         ({"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}, "does not answer (three tries): start it, or set MLFLOW_TRA"),
-        ({"TEXTGATE_REGISTRY": "github", "GITHUB_REPOSITORY": ""}, "GITHUB_REPOSITORY is '': set it to owner/name"),
+        (
+            {"TEXTGATE_REGISTRY": "github", "GITHUB_REPOSITORY": ""},
+            "TEXTGATE_REGISTRY is github, so the registry is a repository's releases, but GITHUB_REPOSITORY is ''",
+        ),
         ({"TEXTGATE_REGISTRY": ""}, "TEXTGATE_REGISTRY is '': set it to one of mlflow, github, or not at all"),
     ],
 )

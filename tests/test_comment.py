@@ -401,7 +401,7 @@ def test_comment__from_the_event_to_the_file_that_cml_posts(api, tls, tmp_path):
         (b"no zip", "the artifact is no readable zip file (BadZipFile)"),
         (None, "It left no evidence."),
         (zipped({"plan.json": b"{]"}), "It left no evidence."),
-        (zipped({"gate.json": b'{"schema_version": 1}'}), "`gate.json:` outcome: Field required"),
+        (zipped({"gate.json": b'{"schema_version": 1}'}), "`gate.json`: outcome: Field required"),
     ],
 )
 def test_comment__hostile_or_missing_evidence_is_a_safe_note(api, tls, tmp_path, evidence, words):

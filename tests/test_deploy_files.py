@@ -81,6 +81,7 @@ def test_compose__every_service_is_locked_in(service):
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert {"mem_limit", "pids_limit"} <= service.keys()
+    assert service["logging"] == {"driver": "local"}  # the usual one keeps lines until the disk is full
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert not {"privileged", "cap_add", "pid", "ipc", "network_mode", "devices"} & service.keys()
 

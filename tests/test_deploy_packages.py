@@ -1,10 +1,11 @@
-"""requirements-serve.txt is enough for service and batch scoring, and brings nothing that trains."""
+"""requirements-serve.txt is enough for service and batch scoring (-ray.txt on a cluster), and nothing there trains."""
 
 import json
 import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from tests.serve_process import ServeProcess, small_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,17 +38,27 @@ def pins(name):
     return {name.lower().replace("_", "-"): version for name, version in PIN.findall((ROOT / name).read_text())}
 
 
-def test_packages__are_the_versions_that_the_model_was_tested_with():
-    serving, tested = pins("requirements-serve.txt"), pins("requirements.txt")
+@pytest.fixture(params=["requirements-serve.txt", "requirements-ray.txt"])
+def locked(request):
+    return request.param
+
+
+def test_packages__are_the_versions_that_the_model_was_tested_with(locked):
+    serving, tested = pins(locked), pins("requirements.txt")
     shared = serving.keys() & tested.keys()
     assert {"numpy", "onnxruntime", "tokenizers", "pydantic"} <= shared
     assert {name: serving[name] for name in shared} == {name: tested[name] for name in shared}
 
 
-def test_packages__each_is_pinned_by_hash():
-    text = (ROOT / "requirements-serve.txt").read_text()
+def test_packages__on_a_cluster_are_those_of_the_service_and_more():
+    assert pins("requirements-serve.txt").items() <= pins("requirements-ray.txt").items()
+    assert not TOO_MUCH & pins("requirements-ray.txt").keys()
+
+
+def test_packages__each_is_pinned_by_hash(locked):
+    text = (ROOT / locked).read_text()
     blocks = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
-    assert len(blocks) == len(pins("requirements-serve.txt"))
+    assert len(blocks) == len(pins(locked))
     assert all("--hash=sha256:" in block for block in blocks)
 
 

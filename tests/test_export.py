@@ -26,10 +26,11 @@ def test_save_transformer__32_bit_scores_are_torch_s(trained, tiny_base):
 
 
 def test_save_transformer__8_bit_labels_nearly_always_agree_and_the_file_is_smaller(trained, tiny_base, tmp_path):
-    small = save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
+    small, scores = save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
     texts, _ = small_rows(200, seed=4)
     agree = small.predict_proba(texts).argmax(axis=1) == trained[1].predict_proba(texts).argmax(axis=1)
     assert agree.mean() >= 0.97
+    np.testing.assert_array_equal(scores, small.predict_proba(task().valid[0]))
     trained[1].save(tmp_path / "exact")
     sizes = [(folder / "onnx" / "model.onnx").stat().st_size for folder in (tmp_path, tmp_path / "exact")]
     assert sizes[0] < sizes[1]

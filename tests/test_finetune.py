@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from tests.small import task
 
-from textgate.train.finetune import choose_device, finetune, precision
+from textgate.train.devices import choose_device, precision
+from textgate.train.finetune import finetune
 
 KILLED = """
 import sys
@@ -148,7 +149,7 @@ def test_choose_device__auto_takes_a_gpu_where_there_is_one():
 
 
 def test_choose_device__cuda_without_a_gpu_is_said():
-    code = "from textgate.errors import run; from textgate.train.finetune import choose_device; import sys;"
+    code = "from textgate.errors import run; from textgate.train.devices import choose_device; import sys;"
     done = subprocess.run(
         [sys.executable, "-c", f"{code} sys.exit(run(lambda: print(choose_device('cuda'))))"],
         env=os.environ | {"PYTHONPATH": "src", "CUDA_VISIBLE_DEVICES": ""},

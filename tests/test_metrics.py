@@ -1,13 +1,17 @@
 """Every figure of a model is the one that the standard libraries compute; intervals are wide when they must be."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.metrics import brier_score_loss, confusion_matrix, f1_score, precision_recall_fscore_support
 from statsmodels.stats.proportion import proportion_confint
 
 from textgate.evaluate.metrics import MIN_GROUP_ROWS, Marked, Predictions, brier, ece, reliability, score, wilson
+from textgate.evidence import Scores
 from textgate.rows import Rows
 
 
@@ -59,7 +63,25 @@ def test_score__confusion_has_true_labels_down_and_every_known_label_across():
     truth, predicted = example(columns=4)
     found = score(marked(truth, columns=("da", "nb", "sv", "fi")), said(predicted, truth))
     assert found.columns == ("da", "nb", "sv", "fi")
-    assert np.array(found.confusion).tolist() == confusion_matrix(truth, predicted, labels=range(4))[:3].tolist()
+    table = [[found.confusion[label].get(column, 0) for column in found.columns] for label in ("da", "nb", "sv")]
+    assert table == confusion_matrix(truth, predicted, labels=range(4))[:3].tolist()
+    assert all(count for row in found.confusion.values() for count in row.values())
+
+
+def test_scores__a_table_with_its_zeros_is_read_as_earlier_releases_have_it():
+    truth, predicted = example(columns=4)
+    found = score(marked(truth, columns=("da", "nb", "sv", "fi")), said(predicted, truth))
+    raw = json.loads(found.model_dump_json())
+    raw["confusion"] = confusion_matrix(truth, predicted, labels=range(4))[:3].tolist()
+    assert Scores.model_validate_json(json.dumps(raw)) == found
+
+
+@pytest.mark.parametrize("confusion", [1, "x", [1, 2], [["x"]], {"da": [1]}, {"da": {"nb": -1}}, None])
+def test_scores__what_is_no_table_is_refused(confusion):
+    truth, predicted = example()
+    raw = json.loads(score(marked(truth), said(predicted, truth)).model_dump_json())
+    with pytest.raises(ValidationError, match="confusion"):
+        Scores.model_validate_json(json.dumps(raw | {"confusion": confusion}))
 
 
 def test_score__a_label_that_the_rows_do_not_have_is_a_mistake_and_not_a_part_of_macro_f1():
@@ -94,6 +116,7 @@ def test_score__a_thousand_labels_work():
     assert found.macro_f1.value == pytest.approx(f1_score(truth, predicted, average="macro"))
     assert found.macro_f1.low < found.macro_f1.value < found.macro_f1.high
     assert len(found.labels) == len(found.confusion) == 1000
+    assert len(found.model_dump_json(indent=1)) < 1_000_000  # a table with its zeros would be nine times that
 
 
 def test_score__the_same_predictions_give_the_same_intervals():

@@ -11,7 +11,8 @@ from transformers import AutoModelForSequenceClassification, RobertaConfig, Robe
 
 from textgate.models.transformer import Encoder
 from textgate.train import finetune
-from textgate.train.network import Texts, keep_states, read_first_token, working_copy
+from textgate.train.network import Texts, keep_states, lean_layers, working_copy
+from textgate.train.processes import Processes
 
 COUNT = 40
 
@@ -91,7 +92,7 @@ def test_keep_states__scores_are_those_of_the_whole_model(model, texts, frozen):
     first, second = keep_states(network, frozen, texts, texts)
     assert first.states.shape == (len(texts.ids), 32)
     assert torch.equal(first.states, second.states)
-    read_first_token(network)
+    lean_layers(network)
     torch.testing.assert_close(batched(network, first), alone(model, texts), atol=1e-4, rtol=1e-4)
 
 
@@ -112,9 +113,9 @@ def test_keep_states__above_the_limit_they_are_computed_each_time(model, texts):
     assert keep_states(network, 1, texts, max_bytes=needed)[0].states is not None
 
 
-def test_read_first_token__scores_and_gradients_are_those_of_the_model(model, texts):
+def test_lean_layers__scores_and_gradients_are_those_of_the_model(model, texts):
     network = working_copy(model, torch.float32)
-    read_first_token(network)
+    lean_layers(network)
     assert str(network) != str(model)
     names = [name for name, _ in model.named_parameters()]
     scores = [batched(made, texts) for made in (model, network)]
@@ -134,10 +135,10 @@ def test_working_copy__leaves_the_model_as_it_is(model):
     assert all(torch.equal(now, then) for now, then in zip(model.parameters(), before.parameters(), strict=True))
 
 
-def test_read_first_token__with_dropout_nothing_is_left_out(tiny_base):
+def test_lean_layers__with_dropout_nothing_changes(tiny_base):
     model = bert(tiny_base, dropout=0.1)
     before = str(model)
-    read_first_token(model)
+    lean_layers(model)
     assert str(model) == before
 
 
@@ -175,6 +176,19 @@ def test_epoch__is_the_textbook_s_adamw_on_clipped_gradients(tiny_base):
     assert min(lengths) < 1 < max(lengths)
     for name, value in plain.named_parameters():
         torch.testing.assert_close(model.get_parameter(name), value, atol=2e-4, rtol=1e-2, msg=name)
+
+
+@pytest.mark.parametrize("rows", [[3], [0, 1, 2, 3], [60, 61, 62, 63, 64, 4, 5, 6]])
+def test_missed__the_shares_of_three_processes_add_up_to_the_batch_s_mean(tiny_base, rows):
+    usual = task(epochs=1, dropout=0.0)
+    wanted = replace(usual, train=uneven(usual.train))
+    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    balance = finetune._balance(wanted)
+    whole = finetune._missed(learner, rows, balance)
+    parts = [finetune._missed(replace(learner, processes=Processes(rank, 3)), rows, balance) for rank in range(3)]
+    torch.testing.assert_close(sum(parts), whole)
+    gradients = [torch.autograd.grad(loss, learner.network.classifier.weight) for loss in (sum(parts), whole)]
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize(

@@ -457,6 +457,11 @@ def test_chosen_registry__is_what_the_file_says_unless_the_variable_says_otherwi
     monkeypatch.delenv("TEXTGATE_REGISTRY")
     (configs / "registry.yaml").write_text("kind: github\n")
     assert isinstance(chosen_registry(configs), GitHubReleases)
+    monkeypatch.delenv("GITHUB_REPOSITORY")
+    with pytest.raises(
+        CannotTell, match=r"^kind in .*configs/registry\.yaml is github, so .* is '': set it to owner/name"
+    ):
+        chosen_registry(configs)
     (configs / "registry.yaml").write_text("kind: s3\n")
     with pytest.raises(CannotTell, match=r"registry\.yaml: kind: .*'mlflow'.*'github'"):
         chosen_registry(configs)

@@ -189,8 +189,8 @@ def test_reproduce__rounding_of_another_machine_is_told_from_another_model(shop,
     assert "not the same bytes: released " in done.stdout
     assert f"  python {sys.version.split()[0]}, was 3.11.0\n" in done.stdout
     assert "  files that differ: tfidf.safetensors\n" in done.stdout
-    assert "  trained released: device cpu, threads 2, precision float32\n" in done.stdout
-    assert "  trained now: device cpu, threads 2, precision float32\n" in done.stdout
+    assert "  trained released: device cpu, threads 2, processes 1, precision float32\n" in done.stdout
+    assert "  trained now: device cpu, threads 2, processes 1, precision float32\n" in done.stdout
     assert "  this machine: " in done.stdout
     assert "reproduced but for rounding: same answer to 47 of 47 test rows (100.00 %)" in done.stdout
 

@@ -10,8 +10,9 @@ from tests.project import EXAMPLE
 
 from textgate.config import load
 from textgate.serve.envelope import Envelope
-from textgate.serve.life import Life
+from textgate.serve.lifespan import Lifespan
 from textgate.serve.logs import JsonLines
+from textgate.serve.ready_made import TurnAway
 from textgate.serve.settings import ServeConfig
 
 SECRET = "what the client wrote"
@@ -35,9 +36,8 @@ async def nothing():
 
 def asked(app):
     """Ask an app in the envelope; return what it sends."""
-    envelope = Envelope(
-        app, load(EXAMPLE / "serve.yaml", ServeConfig), {"/x"}, {}, Life(nothing, nothing, notice_seconds=1)
-    )
+    config, life = load(EXAMPLE / "serve.yaml", ServeConfig), Lifespan(nothing, nothing, notice_seconds=1)
+    envelope = Envelope(app, config, {"/x"}, {}, life, TurnAway(lambda *_: None))
     scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "client": ("192.0.2.1", 9), "state": {}}
     sent = []
 

@@ -137,7 +137,12 @@ def test_body__one_byte_too_many_is_too_many(service):
 
 def test_body__who_asks_first_is_told_to_send_it_or_not_to(service):
     expect = b"Expect: 100-continue"
-    assert statuses(service.raw(post(GOOD, expect, CLOSE))) == [100, 200]
+    with socket.create_connection(service.address, timeout=20) as connection:
+        connection.sendall(post(b"", expect, CLOSE, length=b"%d" % len(GOOD)))
+        assert statuses(connection.recv(1000)) == [100]
+        connection.sendall(GOOD)
+        assert statuses(read_all(connection)) == [200]
+    assert statuses(service.raw(post(GOOD, expect, CLOSE))) == [200]  # it is there: RFC 9110, 10.1.1
     assert statuses(service.raw(post(b"", expect, length=b"100000000"))) == [413]
 
 

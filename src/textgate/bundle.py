@@ -47,7 +47,7 @@ class Manifest(Evidence):
 
 def seal(folder: Path, *, config: Experiment, parts: Sequence[Experiment], **made_from: Any) -> str:
     """Write the manifest of a finished folder and return the bundle's digest."""
-    files = {path: sha256_file(folder / path) for path in _paths(folder) if path != MANIFEST}
+    files = {path: sha256_file(folder / path) for path in bundle_files(folder) if path != MANIFEST}
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)  # some writers leave what only its owner can read and serve
     folder.chmod(0o755)
@@ -59,7 +59,7 @@ def seal(folder: Path, *, config: Experiment, parts: Sequence[Experiment], **mad
 
 def digest(folder: Path) -> str:
     """Return the digest of what lies in a folder now. Raises as `verify` does for a missing folder, a link, a name."""
-    return digest_of({path: sha256_file(folder / path) for path in _paths(folder)})
+    return digest_of({path: sha256_file(folder / path) for path in bundle_files(folder)})
 
 
 def digest_of(files: dict[str, str]) -> str:
@@ -68,12 +68,17 @@ def digest_of(files: dict[str, str]) -> str:
 
 
 def verify(folder: Path, expected: str | None = None) -> Manifest:
-    """Check a bundle's file list and contents against its manifest and return the manifest.
+    """Check a bundle as `verify_digest` does and return the manifest."""
+    return verify_digest(folder, expected)[0]
 
-    Raises CannotTell if there is no readable bundle, or one of another version of textgate; Refused if a file is
-    missing, extra or changed, or if the digest is not the `expected` one.
+
+def verify_digest(folder: Path, expected: str | None = None) -> tuple[Manifest, str]:
+    """Check a bundle's file list and contents against its manifest; return the manifest and the bundle's digest.
+
+    Each file is read once. Raises CannotTell if there is no readable bundle, or one of another version of textgate;
+    Refused if a file is missing, extra or changed, or if the digest is not the `expected` one.
     """
-    paths = _paths(folder)
+    paths = bundle_files(folder)
     if MANIFEST not in paths:
         raise CannotTell(f'{folder} has no {MANIFEST}, so it is not a bundle: run "make train" first')
     text = read_text(folder / MANIFEST, 'run "make train" again')
@@ -93,7 +98,7 @@ def verify(folder: Path, expected: str | None = None) -> Manifest:
     actual = digest_of({**manifest.files, MANIFEST: sha256_file(folder / MANIFEST)})  # as `digest` finds it
     if expected is not None and actual != expected:
         raise Refused(f"{folder} has the digest {actual[:12]}…, but {expected[:12]}… was expected")
-    return manifest
+    return manifest, actual
 
 
 def _check_version(text: str, path: Path) -> None:
@@ -109,7 +114,7 @@ def _check_version(text: str, path: Path) -> None:
 
 def megabytes(folder: Path) -> float:
     """Return the size of a bundle in units of 10^6 bytes."""
-    return sum((folder / path).stat().st_size for path in _paths(folder)) / 1e6
+    return sum((folder / path).stat().st_size for path in bundle_files(folder)) / 1e6
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -122,8 +127,8 @@ def replace_folder(new: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _paths(folder: Path) -> list[str]:
-    """Return the sorted relative paths of the files that the digest covers."""
+def bundle_files(folder: Path) -> list[str]:
+    """Return the sorted relative paths of the files that the digest covers. Raises as `verify` does for a folder."""
     if not folder.is_dir():
         raise CannotTell(f'{folder} is missing: run "make train" first, or name a bundle folder')
     paths = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from textgate.bundle import MANIFEST, digest, verify
+from textgate.bundle import MANIFEST, verify_digest
 from textgate.config import CONFIGS, NAME, Ensemble, Experiment, TrainConfig, load
 from textgate.errors import CannotTell
 from textgate.evidence import Champion, Release
@@ -84,10 +84,9 @@ def find_champion(named: str) -> Champion:
     bundle, release = bundle_in(Path(named))
     if any(bundle.resolve().is_relative_to((BUILD / name).resolve()) for name in ("model", "baseline")):
         raise CannotTell(f"{bundle} is what this run writes: copy it elsewhere and name the copy as champion")
-    manifest = verify(bundle, release.bundle_digest if release else None)
+    manifest, found = verify_digest(bundle, release.bundle_digest if release else None)
     vouch_folder(bundle)
     name = release.version if release else manifest.experiment
-    found = release.bundle_digest if release else digest(bundle)
     return Champion(state="given", name=name, path=str(bundle.resolve()), digest=found)
 
 

@@ -171,6 +171,7 @@ class Transformer(Record):
     freeze_layers: Count
     int8: bool
     keep_torch_weights: bool
+    processes: Positive | Literal["auto"]  # that train it together on one machine; auto: one for each GPU, else one
 
 
 class Ensemble(Record):

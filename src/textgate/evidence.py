@@ -6,11 +6,11 @@ release.json is here too, because a champion can be a release.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import FiniteFloat, StringConstraints
+from pydantic import FiniteFloat, StringConstraints, ValidationInfo, field_validator
 
-from textgate.records import Commit, Count, Evidence, Record, Sha256, Share
+from textgate.records import Commit, Count, Evidence, Positive, Record, Sha256, Share
 
 VERSION = re.compile(r"^v(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\Z")
 
@@ -67,7 +67,8 @@ class TrainReport(Evidence):
     data_fingerprint: Sha256
     experiment: str
     device: str
-    threads: Count
+    threads: Count  # of each process
+    processes: Positive = 1  # until there could be several, it was not said
     precision: str
     epochs: tuple[Epoch, ...]
     valid_macro_f1: dict[str, Share]  # "candidate", "baseline" and, for an ensemble, each part
@@ -133,8 +134,20 @@ class Scores(Record):
     brier: FiniteFloat
     reliability: tuple[ReliabilityBin, ...]
     columns: tuple[str, ...]  # predicted labels: the test labels, then any other label that the model knows
-    confusion: tuple[tuple[Count, ...], ...]  # rows: true label; columns: predicted label
+    confusion: dict[str, dict[str, Count]]  # true label -> predicted column -> rows, where there are any
     slices: tuple[SliceScore, ...]
+
+    @field_validator("confusion", mode="before")
+    @classmethod
+    def _of_table(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read a table with all its zeros too, as earlier releases have it: of a thousand labels, it is 9 MB."""
+        if not isinstance(value, list | tuple) or not all(isinstance(row, list | tuple) for row in value):
+            return value
+        labels, columns = (score.label for score in info.data.get("labels", ())), info.data.get("columns", ())
+        return {
+            label: {column: rows for column, rows in zip(columns, row, strict=False) if rows}
+            for label, row in zip(labels, value, strict=False)
+        }
 
 
 class Latency(Record):

@@ -28,6 +28,7 @@ GATES = CONFIGS / "gates.yaml"
 TIMEOUT_S = 1800  # a hung model must not hold a runner; sixty times what a transformer needs on two cores
 REASON_CHARACTERS = 300
 NOT_CHECKED = "not checked: "
+ASKED_ROWS = "asked_rows"  # a property of the suite
 
 
 def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
@@ -38,7 +39,7 @@ def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
     junit = build / "model-tests.xml"
     for old in (junit, build / "model-tests.json"):
         old.unlink(missing_ok=True)  # a run that breaks must not leave the evidence of an earlier one
-    manifest, digest = bundle.verify(model), bundle.digest(model)
+    manifest, digest = bundle.verify_digest(model)
     data = records.read(build / "data" / "data.json", DataReport, "data")
     if manifest.data_fingerprint != data.fingerprint:
         raise CannotTell(f'{model} was trained on other rows than those in {build / "data"}: run "make train" again')
@@ -60,6 +61,7 @@ def run(tests: Path, model: Path, build: Path = BUILD) -> ModelTests:
         groups={name: groups.get(name, nothing) for name in dict.fromkeys((*expected, *groups))},
         failures=failures,
         not_checked=tuple(properties["not_checked"]),
+        asked_rows=int(properties[ASKED_ROWS][-1]) if properties[ASKED_ROWS] else None,
         latency=_latency(properties),
         seconds=seconds,
     )
@@ -182,6 +184,8 @@ def summary(found: ModelTests) -> str:
         lines.append(f"  {name:<10} {group_outcome(group):<8} {counts}")
     lines += [f"  {failure.test}: {failure.reason}" for failure in found.failures]
     lines += [f"  not checked: {what}" for what in found.not_checked]
+    if found.asked_rows is not None:
+        lines.append(f"  asked about {found.asked_rows:,} test rows; what evaluate kept tells about the others")
     if found.latency:
         ms = found.latency
         lines.append(f"  latency of one text: p50 {ms.p50_ms:.1f}, p95 {ms.p95_ms:.1f}, p99 {ms.p99_ms:.1f} ms")

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from textgate.errors import CannotTell
 from textgate.files import read_jsonl, sha256_bytes, sha256_file
 from textgate.records import BUILD, Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DATA = BUILD / "data"
 SPLITS = ("train", "valid", "test", "external")
@@ -42,6 +45,8 @@ class Rows:
 
     def targets(self, labels: Sequence[str]) -> NDArray[np.int64]:
         """Return each row's index into `labels`. Raises CannotTell for a label that is not among them."""
+        import numpy as np  # a tenth of a second, which who only asks for hashes need not spend
+
         index = {label: number for number, label in enumerate(labels)}
         unknown = sorted(set(self.labels) - set(index))
         if unknown:

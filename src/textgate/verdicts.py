@@ -40,6 +40,7 @@ class ModelTests(Evidence):
     groups: dict[str, TestGroup]
     failures: tuple[TestFailure, ...]
     not_checked: tuple[str, ...] = ()  # what these rows or settings gave no means to test, a sentence each
+    asked_rows: Count | None = None  # test rows that the bundle was asked about; others are as `evaluate` kept them
     latency: Latency | None
     seconds: FiniteFloat
 

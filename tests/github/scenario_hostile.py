@@ -170,9 +170,9 @@ def test_hostile__broken_json_is_a_verdict_without_ground(hub: LocalGitHub, numb
     }
     body = commented(hub, number, finished.again(hub, number, zipped(finished.files | broken)))
     assert body.startswith("### No verdict: this run ended well, but its files do not show that a model passed\n")
-    assert "`gate.json:` pr: Extra inputs are not permitted" in body
+    assert "`gate.json`: pr: Extra inputs are not permitted" in body
     for name in ("metrics.json", "comparison.json", "scan.json"):
-        assert f"- `{name}:`" in body
+        assert f"- `{name}`:" in body
 
 
 @pytest.mark.parametrize("names", [(), ("plan.json",), ("train.json", "metrics.json")])

@@ -41,9 +41,13 @@ class Answer:
 
 def answer(window: Window, model: Model, form: Format) -> Answer:
     """Score a window. Raises Refused if the bundle was changed meanwhile, CannotTell if the model fails on a text."""
-    bundle = _opened(model.path, model.digest)
+    return answer_with(_opened(model.path, model.digest), window, model.version, form)
+
+
+def answer_with(bundle: Bundle, window: Window, version: str, form: Format) -> Answer:
+    """Score a window with an opened bundle. Raises CannotTell if the model fails on a text."""
     predictions = score([row.text for row in window.rows], bundle)
-    output = written(window.rows, predictions, model.version, form) if predictions else b""
+    output = written(window.rows, predictions, version, form) if predictions else b""
     rejects = b"".join(map(reject_line, window.rejects))
     return Answer(output, rejects, len(window.rows), len(window.rejects), window.place, window.share)
 

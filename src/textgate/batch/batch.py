@@ -16,23 +16,30 @@ from textgate.batch.progress import progress
 from textgate.batch.rows import windows
 from textgate.batch.settings import BatchConfig
 from textgate.batch.state import Job, State, source_of
-from textgate.batch.workers import workers
+from textgate.batch.workers import Engine, local
 from textgate.batch.written import head
 from textgate.bundle import digest, verify
 from textgate.choose import bundle_in
 from textgate.errors import CannotTell, Refused
-from textgate.models.processors import processors
 from textgate.scan.policy import vouch_folder
 from textgate.serve.served import UNRELEASED
 
 AHEAD = 2  # windows a worker: one that it scores, and one that waits for it
 
 
-def batch(source: str, target: str, named: Path, column: str, form: Format | None, config: BatchConfig) -> State:
+def batch(
+    source: str,
+    target: str,
+    named: Path,
+    column: str,
+    form: Format | None,
+    config: BatchConfig,
+    engine: Engine = local,
+) -> State:
     """Score the rows of `source` into `target`, each a path or `-`, and return how many there were.
 
-    `form` is the format of what is `-`. Raises CannotTell for whatever keeps it from scoring all rows that can be
-    scored, an altered bundle included: "refused" would read as "some rows were".
+    `form` is the format of what is `-`; `engine` says who scores. Raises CannotTell for whatever keeps it from scoring
+    all rows that can be scored, an altered bundle included: "refused" would read as "some rows were".
     """
     read, write = format_of(source, form), format_of(target, form)
     model = find_model(named)
@@ -48,7 +55,7 @@ def batch(source: str, target: str, named: Path, column: str, form: Format | Non
     with _out(target, State(job=job), head(model.labels, write), config) as out:
         if not out.state.whole:
             try:
-                _score(source, out, model, config)
+                _score(source, out, model, config, engine)
             except Refused as error:
                 raise CannotTell(str(error)) from error
         if job.source is not None and source_of(Path(source)) != job.source:
@@ -84,16 +91,15 @@ def _out(target: str, fresh: State, begin: bytes, config: BatchConfig) -> Iterat
         yield files
 
 
-def _score(source: str, out: Out, model: Model, config: BatchConfig) -> None:
+def _score(source: str, out: Out, model: Model, config: BatchConfig, engine: Engine) -> None:
     job, begin = out.state.job, out.state.place
     bar = sys.stderr.isatty() and not isinstance(out, Pipe)
-    count = getattr(config.processes, model.kind) or processors()
     with (
         opened(source, job.read, job.text_column, begin, config.row_bytes) as reading,
         progress(bar, begin.rows) as tell,
-        workers(count, model, job.written) as submit,
+        engine(model, job.written, config) as workers,
     ):
-        for found in _in_order(map(submit, windows(reading, config)), AHEAD * count):
+        for found in _in_order(map(workers.submit, windows(reading, config)), AHEAD * workers.count):
             out.add(found)
             tell(found.place.rows, found.share)
 

@@ -13,6 +13,14 @@ class Processes(Record):
     ensemble: Count
 
 
+class RayLimits(Record):
+    """With --engine ray: how long is waited, and how often something may go wrong."""
+
+    start_seconds: Above0
+    answer_seconds: Above0
+    deaths: Positive
+
+
 class BatchConfig(Record):
     """The whole file."""
 
@@ -21,3 +29,4 @@ class BatchConfig(Record):
     row_bytes: Positive
     commit_seconds: Above0
     processes: Processes
+    ray: RayLimits

@@ -11,6 +11,8 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from queue import LifoQueue
@@ -18,14 +20,26 @@ from queue import LifoQueue
 from textgate.batch.answer import Answer, Model, answer
 from textgate.batch.formats import Format
 from textgate.batch.rows import Window
+from textgate.batch.settings import BatchConfig
 from textgate.errors import CannotTell
+from textgate.models.processors import processors
 
-Submit = Callable[[Window], Future[Answer]]
+
+@dataclass(frozen=True)
+class Workers:
+    """How many score at once, and how a window is handed to whoever is free."""
+
+    count: int
+    submit: Callable[[Window], Future[Answer]]
+
+
+Engine = Callable[[Model, Format, BatchConfig], AbstractContextManager[Workers]]
 
 
 @contextlib.contextmanager
-def workers(count: int, model: Model, form: Format) -> Iterator[Submit]:
-    """Open so many workers, each begun when there is work for it. What an error leaves undone is not waited for."""
+def local(model: Model, form: Format, config: BatchConfig) -> Iterator[Workers]:
+    """Score on this machine. A process is begun when there is work for it; what an error leaves undone is left."""
+    count = getattr(config.processes, model.kind) or processors()
     processes = [_Process(model, form) for _ in range(count)] if count > 1 else []
     free: LifoQueue[_Process] = LifoQueue()  # the last that was busy comes first: one that never was need not begin
     for process in processes:
@@ -42,7 +56,7 @@ def workers(count: int, model: Model, form: Format) -> Iterator[Submit]:
 
     pool = ThreadPoolExecutor(count)
     try:
-        yield lambda window: pool.submit(ask, window)
+        yield Workers(count, lambda window: pool.submit(ask, window))
     finally:
         for process in processes:
             process.end()

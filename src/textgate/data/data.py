@@ -13,7 +13,7 @@ from textgate import records
 from textgate.config import DataConfig
 from textgate.data.cleaning import CleanRow, clean, letters
 from textgate.data.expectations import validate
-from textgate.data.near_duplicates import near_duplicates
+from textgate.data.near_duplicates import TrainingTexts
 from textgate.data.reference import reference
 from textgate.data.sources import Material, read_source
 from textgate.data.splitting import Splits, split_rows
@@ -137,11 +137,9 @@ def _licence_file(material: Material) -> str:
 
 def _jsonl(rows: Iterable[CleanRow]) -> bytes:
     """Return a split file. Rows are ordered by their id, so that the order of the source changes nothing."""
-    made = sorted(
-        (Row(id=sha256_bytes(row.text.encode())[:16], text=row.text, label=row.label, group=row.group) for row in rows),
-        key=lambda row: row.id,
-    )
-    return "".join(json.dumps(row.model_dump(), ensure_ascii=False) + "\n" for row in made).encode()
+    made = sorted((sha256_bytes(row.text.encode())[:16], row.text, row.label, row.group) for row in rows)
+    lines = (json.dumps(dict(zip(Row.model_fields, one, strict=True)), ensure_ascii=False) + "\n" for one in made)
+    return "".join(lines).encode()
 
 
 def _locked(test: bytes, expected: str | None, config_file: Path) -> str:
@@ -154,14 +152,14 @@ def _locked(test: bytes, expected: str | None, config_file: Path) -> str:
 
 def _near(splits: Splits, similarity: float) -> tuple[dict[str, int], tuple[tuple[str, str], ...], list[str]]:
     """Compare valid and test with train. Returns counts, examples (those of test first), and notes on the bound."""
-    training = [row.text for row in splits["train"]]
+    training = TrainingTexts([row.text for row in splits["train"]], similarity)
     counts: dict[str, int] = {}
     examples: list[tuple[str, str]] = []
     notes = []
     for name in ("valid", "test"):
         # by hash, so that the rows looked at are a fair sample where not all of them can be
         texts = sorted((row.text for row in splits[name]), key=lambda text: sha256_bytes(text.encode()))
-        found = near_duplicates(texts, training, similarity, f"near-duplicates in {name}")
+        found = training.near(texts, f"near-duplicates in {name}")
         counts[name] = found.rows
         examples[:0] = found.examples
         if found.checked < len(texts):

@@ -37,8 +37,9 @@ def split_rows(rows: Sequence[CleanRow], shares: Split, labels: Sequence[str], m
             raise Refused(f"{where}: a model would be tested on what it learnt from, keep a group in one split")
         splits[row.split or split_of(row.group, shares)].append(row)
     for name, members in splits.items():
+        there = {row.label for row in members}
         for label in labels:
-            if not any(row.label == label for row in members):
+            if label not in there:
                 groups = len({row.group for row in rows if row.label == label})
                 cure = "add rows in other groups, change `split`, or name a split column in configs/data.yaml"
                 raise CannotTell(f"no {label!r} row falls in {name} ({counts[label]} rows in {groups} groups): {cure}")

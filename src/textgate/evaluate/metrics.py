@@ -6,6 +6,7 @@ bootstrap percentile intervals (see bootstrap.py). Macro-F1 is the mean F1 over 
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,9 +81,17 @@ def score(marked: Marked, said: Predictions) -> Scores:
         brier=brier(said),
         reliability=bins,
         columns=marked.columns,
-        confusion=tuple(map(tuple, cells.reshape(-1, columns).tolist())),
+        confusion=_confusion(cells.reshape(-1, columns), marked),
         slices=tuple(_slices(marked.rows, right)),
     )
+
+
+def _confusion(cells: Counts, marked: Marked) -> dict[str, dict[str, int]]:
+    """Return the cells that have rows: of many labels, most have none."""
+    return {
+        label: {marked.columns[column]: int(row[column]) for column in np.flatnonzero(row)}
+        for label, row in zip(marked.labels, cells, strict=True)
+    }
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_]) -> tuple[ReliabilityBin, ...]:
@@ -137,14 +146,14 @@ def _slices(rows: Rows, right: NDArray[np.bool_]) -> Iterator[SliceScore]:
     for number in range(max(1, len(edges) - 1)):
         low, high = edges[number] + (number > 0), edges[min(number + 1, len(edges) - 1)]
         inside = (lengths >= low) & (lengths <= high)
-        yield from _slice("characters", f"{low}-{high}", right[inside])
+        yield from _slice("characters", f"{low}-{high}", int(inside.sum()), int(right[inside].sum()))
     for kind, values, least, most in (("label", rows.labels, 1, None), ("group", rows.groups, MIN_GROUP_ROWS, GROUPS)):
-        column, counts = np.array(values), Counter(values)
+        counts, hits = Counter(values), Counter(itertools.compress(values, right))
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]:
             if count >= least:
-                yield from _slice(kind, name, right[column == name])
+                yield from _slice(kind, name, count, hits[name])
 
 
-def _slice(kind: str, name: str, right: NDArray[np.bool_]) -> Iterator[SliceScore]:
-    if len(right):
-        yield SliceScore(slice=kind, name=name, rows=len(right), accuracy=wilson(int(right.sum()), len(right)))
+def _slice(kind: str, name: str, rows: int, right: int) -> Iterator[SliceScore]:
+    if rows:
+        yield SliceScore(slice=kind, name=name, rows=rows, accuracy=wilson(right, rows))

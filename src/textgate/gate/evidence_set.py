@@ -16,6 +16,7 @@ from textgate.errors import Refused, TextgateError
 from textgate.evidence import Champion, Comparisons, DataReport, Metrics, TrainReport
 from textgate.files import sha256_file
 from textgate.records import Evidence
+from textgate.rows import check_rows
 from textgate.verdicts import ModelTests, Scan
 
 # field -> file, type, stage that writes it
@@ -67,8 +68,6 @@ def collect(build: Path, tests: Path) -> EvidenceSet:
 
     `tests` is the folder of the model tests.
     """
-    from textgate.rows import check_rows  # needs numpy, which is not there where this table alone is wanted
-
     pieces: dict[str, Any] = {}
     for name, (file, kind, stage) in FILES.items():
         try:
@@ -96,8 +95,8 @@ def _hash(tests: Path) -> str | None:
 
 def _seal(path: Path) -> Sealed | Absent:
     try:
-        manifest = bundle.verify(path)
-        return Sealed(bundle.digest(path), bundle.megabytes(path), manifest)
+        manifest, digest = bundle.verify_digest(path)
+        return Sealed(digest, bundle.megabytes(path), manifest)
     except TextgateError as error:
         return Absent(str(error), "refused" if isinstance(error, Refused) else "unknown")
     except OSError as error:

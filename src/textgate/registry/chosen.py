@@ -28,10 +28,21 @@ class RegistryConfig(Record):
 def chosen_registry(configs: Path = CONFIGS) -> Registry:
     """Return the registry. Raises CannotTell for a kind that there is not, or a GitHub repository that is not named."""
     kind: str = os.environ.get(VARIABLE) or ""
+    said_by = VARIABLE
     if VARIABLE not in os.environ:
-        kind = load(configs / "registry.yaml", RegistryConfig).kind
+        kind, said_by = load(configs / "registry.yaml", RegistryConfig).kind, f"kind in {configs / 'registry.yaml'}"
     if kind == "github":
-        return GitHubReleases(repository())
+        return _releases(said_by)
     if kind != "mlflow":
         raise CannotTell(f"{VARIABLE} is {kind[:40]!a}: set it to one of {', '.join(get_args(Kind))}, or not at all")
     return MlflowRegistry(store())
+
+
+def _releases(said_by: str) -> Registry:
+    try:
+        return GitHubReleases(repository())
+    except CannotTell as error:
+        here = "GitHub's runners have it set, a laptop does not"
+        raise CannotTell(
+            f"{said_by} is github, so the registry is a repository's releases, but {error} ({here})"
+        ) from error

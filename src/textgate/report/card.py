@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, StringConstraints
 
 from textgate import records
-from textgate.bundle import Manifest, digest, verify
+from textgate.bundle import Manifest, verify_digest
 from textgate.config import DataConfig, Source
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import DataReport, Estimate, Metrics, ModelScores, TrainReport
@@ -60,7 +60,7 @@ class Origin:
 def read_origin(build: Path) -> Origin:
     """Read what the card is made of. Raises CannotTell if a piece is missing, broken or about another bundle."""
     model = build / "model"
-    manifest, found = verify(model), digest(model)
+    manifest, found = verify_digest(model)
     data = records.read(build / "data" / "data.json", DataReport, "data")
     train = records.read(build / "train.json", TrainReport, "train")
     metrics = records.read(build / "metrics.json", Metrics, "evaluate")

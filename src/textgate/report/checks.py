@@ -37,7 +37,9 @@ def checks_table(gate: Gate, metrics: Metrics | None, comparison: Comparisons | 
     to = "" if against is None else " to production" if against.reference == "champion" else " to baseline"
     champion = metrics.of("champion") if metrics else None
     head = ("check", "this model", _production(champion, comparison), "baseline", f"change{to} (95 % interval)")
-    rows = tuple(_row(name, figures[name], metrics, against) for name in names)
+    values = tuple(_values(metrics.of(role) if metrics else None) for role in ("candidate", "champion", "baseline"))
+    changes = _changes(against)
+    rows = tuple(_row(name, figures[name], [value.get(name, "") for value in values], changes) for name in names)
     return Table("Checks", (*head, "limit", "verdict"), "lrrrrll", rows)
 
 
@@ -61,9 +63,9 @@ def _worst(checks: list[Check]) -> Check:
     return min(checks, key=lambda check: (WORST_FIRST.index(check.outcome), check.advisory))
 
 
-def _row(name: str, checks: list[Check], metrics: Metrics | None, against: Comparison | None) -> tuple[Line, ...]:
+def _row(name: str, checks: list[Check], values: list[str], changes: dict[str, str]) -> tuple[Line, ...]:
     own = next((check for check in checks if not check.name.endswith(AGAINST)), None)
-    candidate, champion, baseline = (_value(metrics, role, name) for role in ("candidate", "champion", "baseline"))
+    candidate, champion, baseline = values
     worst = _worst(checks)
     verdict = WORDS[worst.outcome]
     limits = "; ".join(dict.fromkeys(visible(check.limit, 60) for check in checks if check.limit))
@@ -72,7 +74,7 @@ def _row(name: str, checks: list[Check], metrics: Metrics | None, against: Compa
         visible(own.found, 60) if own and own.found else candidate,
         champion,
         baseline,
-        _change(name, against),
+        changes.get(name, ""),
         limits,
         (verdict, "(advisory)") if worst.advisory else verdict,
     )
@@ -87,14 +89,12 @@ SHOWN: dict[str, Callable[[ModelScores], str]] = {
 }
 
 
-def _value(metrics: Metrics | None, role: str, name: str) -> str:
-    model = metrics.of(role) if metrics else None
+def _values(model: ModelScores | None) -> dict[str, str]:
+    """Return every figure of a model by the name of its check."""
     if model is None:
-        return ""
-    if name in SHOWN:
-        return SHOWN[name](model)
-    scores = (score for score in model.test.labels if name == f"F1 {score.label}")
-    return next((figure(score.f1.value) for score in scores), "")
+        return {}
+    by_label = {f"F1 {score.label}": figure(score.f1.value) for score in reversed(model.test.labels)}
+    return by_label | {name: show(model) for name, show in SHOWN.items()}
 
 
 def deltas(comparison: Comparison) -> tuple[Delta, ...]:
@@ -103,9 +103,9 @@ def deltas(comparison: Comparison) -> tuple[Delta, ...]:
     return (comparison.accuracy, comparison.macro_f1, *external, *comparison.labels)
 
 
-def _change(name: str, against: Comparison | None) -> str:
+def _changes(against: Comparison | None) -> dict[str, str]:
+    """Return every change by the name of its check."""
     if against is None:
-        return ""
-    if name == "latency p95 (ms)":
-        return ratio(against.latency_ratio)
-    return next((change(delta.delta) for delta in deltas(against) if delta.name == name), "")
+        return {}
+    measured = {delta.name: change(delta.delta) for delta in reversed(deltas(against))}
+    return measured | {"latency p95 (ms)": ratio(against.latency_ratio)}

@@ -79,22 +79,23 @@ def _slices(candidate: ModelScores, other: ModelScores | None) -> Section:
 
 def _confusion(scores: Scores) -> Section:
     truth, columns = [score.label for score in scores.labels], scores.columns
-    counts = {
-        (label, column): count
-        for label, row in zip(truth, scores.confusion, strict=False)
-        for column, count in zip(columns, row, strict=False)
-    }
-    picture = confusion_map(truth, columns, counts)
+    picture = confusion_map(truth, columns, scores.confusion)
     if len(columns) <= SHOWN_LABELS:
         head: tuple[Line, ...] = ("true label", *(Code(column, 20) for column in columns))
         rows: list[tuple[Line, ...]] = [
-            (Code(label, 40), *(whole(counts.get((label, column), 0)) for column in columns)) for label in truth
+            (Code(label, 40), *(whole(scores.confusion.get(label, {}).get(column, 0)) for column in columns))
+            for label in truth
         ]
         table = Table(
             "Confusion: true labels down, predicted across", head, "l" + "r" * len(columns), tuple(rows), matrix=True
         )
         return Section("Confusion", (Paragraph("True labels down, predicted labels across."), picture, table))
-    mistakes = [(label, column, count) for (label, column), count in counts.items() if count and label != column]
+    mistakes = [
+        (label, column, count)
+        for label in truth
+        for column, count in scores.confusion.get(label, {}).items()
+        if count and label != column
+    ]
     mistakes.sort(key=lambda mistake: -mistake[2])
     worst = tuple(
         (Code(label, 40), Code(column, 40), whole(count)) for label, column, count in mistakes[:SHOWN_MISTAKES]
@@ -105,8 +106,8 @@ def _confusion(scores: Scores) -> Section:
 
 
 def _chart(candidate: ModelScores, other: ModelScores | None) -> Section:
-    lowest = sorted(candidate.test.labels, key=lambda score: score.f1.value)[:SHOWN_LABELS]
-    shown = [score for score in candidate.test.labels if score in lowest]
+    lowest = {score.label for score in sorted(candidate.test.labels, key=lambda score: score.f1.value)[:SHOWN_LABELS]}
+    shown = [score for score in candidate.test.labels if score.label in lowest]
     theirs = {score.label: _share(score) for score in other.test.labels} if other else {}
     line = tuple(theirs[score.label] for score in shown if score.label in theirs)
     compared = len(line) == len(shown)

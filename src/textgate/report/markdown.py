@@ -27,6 +27,7 @@ MEANS_SOMETHING = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+AROUND = re.compile(r"(\(+)?(.+?)((?(1)[).,;:!?]*|[.,;:!?]*))")  # what belongs to the sentence, not to the word
 OPENS_A_BLOCK = re.compile(r"[-+=]+|\d+[.)]")
 
 
@@ -76,8 +77,11 @@ def prose(text: str, limit: int = 1000) -> str:
 
 
 def _word(word: str) -> str:
-    if right_to_left(word) or not PLAIN_WORD.fullmatch(word) or MEANS_SOMETHING.search(word):
+    if right_to_left(word):
         return code(word, len(word))
+    if not PLAIN_WORD.fullmatch(word) or MEANS_SOMETHING.search(word):
+        before, meant, after = AROUND.fullmatch(word).groups()  # type: ignore[union-attr] # a word has a character
+        return f"{before or ''}{code(meant, len(meant))}{after}"
     return word.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -21,14 +21,15 @@ SHORT = 4  # column names up to which they fit side by side
 NUMBERED = 8  # labels up to which each cell has room for its number
 
 
-def confusion_map(truth: Sequence[str], columns: Sequence[str], counts: Mapping[tuple[str, str], int]) -> Picture:
-    """Return the heat map of counts by (true, predicted) label; of many labels, those with most mistakes.
+def confusion_map(truth: Sequence[str], columns: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> Picture:
+    """Return the heat map of counts by true and predicted label; of many labels, those with most mistakes.
 
     Shade: the share of the true label's rows.
     """
-    sums = {label: max(1, sum(counts.get((label, column), 0) for column in columns)) for label in truth}
-    right = sum(counts.get((label, label), 0) for label in truth)
-    worst = sorted(truth, key=lambda label: counts.get((label, label), 0) - sums[label])[:MOST]
+    rows = {label: counts.get(label, {}) for label in truth}
+    sums = {label: max(1, sum(row.values())) for label, row in rows.items()}
+    hits = {label: row.get(label, 0) for label, row in rows.items()}
+    worst = sorted(truth, key=lambda label: hits[label] - sums[label])[:MOST]
     shown = [label for label in truth if label in worst]
     across = [column for column in columns if column in worst or len(columns) <= MOST]
     left, top = 84.0, 84.0 if len(across) > SHORT else 24.0
@@ -38,11 +39,11 @@ def confusion_map(truth: Sequence[str], columns: Sequence[str], counts: Mapping[
     for y, label in enumerate(shown):
         parts.append(_text(left - 6, top + high * (y + 0.5) + 4, _short(label), "end"))
         for x, column in enumerate(across):
-            count = counts.get((label, column), 0)
+            count = rows[label].get(column, 0)
             box = (left + wide * x, top + high * y, wide - 2, high - 2)
             parts.append(_cell(box, count, count / sums[label], numbered=len(across) <= NUMBERED))
     total = sum(sums.values())
-    said = f"{figure(100 * right / max(1, total), 1)} % of {whole(total)} test rows lie on the diagonal."
+    said = f"{figure(100 * sum(hits.values()) / max(1, total), 1)} % of {whole(total)} test rows lie on the diagonal."
     if len(shown) < len(truth):
         said += f" Shown are the {len(shown)} of {whole(len(truth))} labels with most mistakes."
     return _svg("Confusion: true labels down, predicted across", said, top + high * len(shown) + 4, parts)

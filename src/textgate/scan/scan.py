@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from textgate.bundle import CARD, MANIFEST, Manifest, digest, digest_of
+from textgate.bundle import CARD, MANIFEST, Manifest, bundle_files, digest_of
 from textgate.errors import CannotTell, Refused
 from textgate.files import read_text, sha256_file
 from textgate.records import Outcome
@@ -30,18 +30,20 @@ def scan_folder(folder: Path, scanner: Path = SCANNER) -> Scan:
     What modelscan could not do (missing, a limit hit, an error, a canary not caught) stands in `errors`.
     """
     started = time.perf_counter()
-    paths = list_files(folder)
-    judged, hashes = _judge(folder, paths)
-    canary, found, errors = _modelscan(folder, scanner, paths)
+    before = _stamps(folder)
+    paths = list(before)
+    with ThreadPoolExecutor(1) as beside:
+        asked = beside.submit(_modelscan, folder, scanner, paths)
+        judged, hashes = _judge(folder, paths)
+    canary, found, errors = asked.result()
     sealed = _against_manifest(folder, hashes)
     files = tuple(_combine(path, judged[path], hashes[path], found, sealed.get(path, ())) for path in paths)
     if not files:
         errors.append(f"{folder} holds no files: nothing there to vouch for")
-    bundle_digest = _digest(folder)
-    if bundle_digest is not None and bundle_digest != digest_of({path: str(hashes[path]) for path in paths}):
+    if _stamps(folder) != before:
         errors.append(f"{folder} was changed while it was scanned: scan it again")
     return Scan(
-        bundle_digest=bundle_digest,
+        bundle_digest=_digest(folder, hashes),
         outcome=_outcome(files, errors),
         modelscan_version=canary.version if canary else NOT_RUN,
         canary_caught=canary is not None,
@@ -61,6 +63,16 @@ def table(scan: Scan) -> str:
     canary = "caught" if scan.canary_caught else "not caught"
     version = scan.modelscan_version
     return "\n".join([*lines, f"scan: {scan.outcome} (modelscan {version}, canary {canary}, {scan.seconds:.1f} s)"])
+
+
+def _stamps(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return what the system notes of each file, links included: any write, also of as many bytes, changes it.
+
+    Hashing everything twice would double the time; that the bytes are still those of the scan's digest is asked again
+    by the gate, which hashes them.
+    """
+    status = {path: (folder / path).lstat() for path in list_files(folder)}
+    return {path: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for path, one in status.items()}
 
 
 def _judge(folder: Path, paths: list[str]) -> tuple[dict[str, Judgement], dict[str, str | None]]:
@@ -139,9 +151,10 @@ def _outcome(files: tuple[ScannedFile, ...], errors: list[str]) -> Outcome:
     return "unknown" if errors or any(file.voucher is None for file in files) else "passed"
 
 
-def _digest(folder: Path) -> str | None:
+def _digest(folder: Path, hashes: dict[str, str | None]) -> str | None:
     """Return the digest, or None for a folder that cannot have one (a link, an odd name, too many files)."""
     try:
-        return digest(folder)
+        files = bundle_files(folder)
     except Refused:
         return None
+    return digest_of({path: str(hashes.get(path)) for path in files})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import BaseModel
-from starlette.responses import Response
 
 from textgate.prediction import Prediction
 from textgate.records import Record, Sha256
@@ -52,6 +51,6 @@ class Version(Record):
     models: dict[str, Loaded]
 
 
-def as_response(answer: BaseModel) -> Response:
+def as_json(answer: BaseModel) -> bytes:
     """Return the JSON of an answer, written once by pydantic's core."""
-    return Response(answer.__pydantic_serializer__.to_json(answer), media_type="application/json")
+    return answer.__pydantic_serializer__.to_json(answer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Depends, FastAPI
+from starlette.responses import Response
 
 from textgate.serve import card_page, health, openapi, page
 from textgate.serve.access.access import Access, check_start
@@ -12,9 +13,10 @@ from textgate.serve.audit.log import AuditLog
 from textgate.serve.envelope import Direct, Envelope
 from textgate.serve.explain import Explainer
 from textgate.serve.handlers import HANDLERS
-from textgate.serve.life import Life
+from textgate.serve.lifespan import Lifespan
 from textgate.serve.models import Models
 from textgate.serve.predict import Answering
+from textgate.serve.ready_made import TurnAway
 from textgate.serve.record import Recorder
 from textgate.serve.settings import ServeConfig
 
@@ -29,13 +31,37 @@ def create(config: ServeConfig) -> FastAPI:
     access, models, explainer = Access(config.access), Models(config), Explainer(config.explain)
     audit = AuditLog(config.audit)
 
+    async def start() -> None:
+        await models.start()
+        readiness.start()
+
     async def stop() -> None:
+        readiness.stop()
         await models.stop()
         await asyncio.to_thread(explainer.close)
         await asyncio.to_thread(audit.close)
 
-    life = Life(models.start, stop, config.listen.notice_seconds)
-    app = FastAPI(
+    life = Lifespan(start, stop, config.listen.notice_seconds)
+    readiness = health.Readiness(life, models, audit)
+    app = _bare()
+    app.state.config, app.state.models, app.state.access, app.state.audit = config, models, access, audit
+    app.state.life = life
+    direct = _add_asking(
+        app, access, Answering(config, models, Recorder(audit, keep_texts=config.audit.text), explainer)
+    )
+    for router in (health.routes(readiness, models, access), card_page.routes(), page.routes(config.access)):
+        app.include_router(router)
+    if token := access.routes():
+        app.include_router(token)
+    openapi.complete(app)
+    endpoints = frozenset(app.openapi()["paths"]) | {"/", "/openapi.json"}
+    turn_away = TurnAway(lambda texts, coming: None if life.stopping else models.too_long_s(texts, coming))
+    app.state.envelope = Envelope(app, config, endpoints, direct, life, turn_away)
+    return app
+
+
+def _bare() -> FastAPI:
+    return FastAPI(
         title=openapi.TITLE,
         description=openapi.DESCRIPTION,
         version="1",
@@ -45,19 +71,6 @@ def create(config: ServeConfig) -> FastAPI:
         generate_unique_id_function=lambda route: route.path.strip("/"),
         exception_handlers=HANDLERS,
     )
-    app.state.config, app.state.models, app.state.access, app.state.audit = config, models, access, audit
-    app.state.life = life
-    direct = _add_asking(
-        app, access, Answering(config, models, Recorder(audit, keep_texts=config.audit.text), explainer)
-    )
-    for router in (health.routes(models, access, audit, life), card_page.routes(), page.routes(config.access)):
-        app.include_router(router)
-    if token := access.routes():
-        app.include_router(token)
-    openapi.complete(app)
-    endpoints = frozenset(app.openapi()["paths"]) | {"/", "/openapi.json"}
-    app.state.envelope = Envelope(app, config=config, endpoints=endpoints, direct=direct, life=life)
-    return app
 
 
 def _add_asking(app: FastAPI, access: Access, answering: Answering) -> dict[str, Direct]:
@@ -68,5 +81,10 @@ def _add_asking(app: FastAPI, access: Access, answering: Answering) -> dict[str,
     }
     for path, one in direct.items():
         described = openapi.of(path, answering)
-        app.add_api_route(path, one.answer, methods=["POST"], dependencies=[Depends(one.guard)], **described)
+        app.add_api_route(path, _described, methods=["POST"], dependencies=[Depends(one.guard)], **described)
     return direct
+
+
+async def _described() -> Response:
+    """Stand in FastAPI's list for what the envelope answers itself."""
+    raise NotImplementedError

@@ -1,9 +1,9 @@
 """Texts of many requests into runs of one model: what waits is taken at once, and nothing waits for company.
 
-A run takes what stands in the queue, up to a batch; so batches grow by themselves when the model is slower than the
-requests come, and a lone request never waits. Lanes run side by side in threads. Short runs of a model that is all
-Python stay on the event loop's thread: handing them to another costs more than they do, and both would want the GIL;
-if nobody waits, they do not even go through the queue.
+A run takes what stands in the queue, up to a batch, or its part of it if several lanes are free; so batches grow by
+themselves when the model is slower than the requests come, and a lone request never waits. Lanes run side by side in
+threads. Short runs of a model that is all Python stay on the event loop's thread: handing them to another costs more
+than they do, and both would want the GIL; if nobody waits, they do not even go through the queue.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from textgate.serve.problems import Problem
 from textgate.serve.settings import Lanes, Limits
 
 LOG = logging.getLogger(__name__)
-NEWEST = 0.1  # weight of the newest run in the mean time of a text: ten runs ago still count for a third
+NEWEST = 0.2  # weight of the newest run in the mean time of a text: five runs ago still count for a third
 
 Score = Callable[[Sequence[str]], Sequence[Answer]]
 
@@ -41,6 +41,7 @@ class Batcher(Generic[Answer]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._text_s = 0.0  # mean time of one text in a lane
+        self._before: tuple[float, int] | None = None  # start and texts of the last run here, if others wait since
 
     async def answer(self, texts: Sequence[str]) -> list[Answer]:
         """Return the answers to some texts. Cancelled, it frees its place and is not scored.
@@ -51,8 +52,8 @@ class Batcher(Generic[Answer]):
             return []
         if self._stopped:
             raise busy(1, "the service is shutting down")
-        if not self.has_room(len(texts)):
-            raise busy(self._wait_s_of(len(texts)), "too many texts wait already")
+        if (wait_s := self.too_long_s(len(texts))) is not None:
+            raise busy(wait_s)
         if not (self._woken or self._running or len(self._lines)) and self._is_short(texts):
             self._wake()  # so that whoever comes in this turn of the loop too goes together, right behind
             return self._at_once(texts)
@@ -75,10 +76,15 @@ class Batcher(Generic[Answer]):
 
     def has_room(self, texts: int) -> bool:
         """Say whether a request of so many texts would be let in: there is a place for it, and it comes in time."""
-        return self._lines.has_room(texts) and self._wait_s_of(texts) <= self._most_wait_s
+        return self.too_long_s(texts) is None
 
-    def _wait_s_of(self, texts: int) -> float:
-        return self._lines.ahead(texts) * self._text_s / self._lanes.lanes
+    def too_long_s(self, texts: int, coming: int = 0) -> float | None:
+        """Return how long a request of so many texts would wait, if that is too long for it to be let in.
+
+        `coming` others, of a text each, were read before it and do not stand in the queue yet.
+        """
+        wait_s = (self._lines.ahead(texts) + coming) * self._text_s / self._lanes.lanes
+        return None if wait_s <= self._most_wait_s and self._lines.has_room(texts) else wait_s
 
     def _is_short(self, texts: Sequence[str]) -> bool:
         return len(texts) <= self._lanes.batch and sum(map(len, texts)) <= self._lanes.inline_characters
@@ -103,17 +109,31 @@ class Batcher(Generic[Answer]):
 
     def _start(self) -> None:
         self._woken = False
-        while len(self._lines) and self._running < self._lanes.lanes:
-            taken = self._lines.take(self._lanes.batch)
+        while len(self._lines) and (free := self._lanes.lanes - self._running) > 0:
+            taken = self._lines.take(min(self._lanes.batch, math.ceil(len(self._lines) / free)))
             QUEUE.dec(len(taken))
             BATCH.observe(len(taken))
             self._running += 1
             texts = [request.texts[number] for request, number in taken]
             if self._is_short(texts):
-                self._finish(taken, *self._run(texts))
+                self._run_here(taken, texts)
                 self._wake()  # the rest waits for a turn of the loop, in which others are heard
                 return
+            self._before = None
             self._threads.submit(self._run_aside, asyncio.get_running_loop(), taken, texts)
+
+    def _run_here(self, taken: list[Taken[Answer]], texts: list[str]) -> None:
+        """Score on the loop's thread. While others wait, the time of a text is counted from run to run.
+
+        To read, record and send takes the loop longer than such a model, and whoever waits, waits for all of it.
+        """
+        began = time.perf_counter()
+        found, seconds = self._run(texts)
+        if self._before is not None:
+            since, count = self._before
+            seconds = (began - since) * len(texts) / count
+        self._finish(taken, found, seconds)
+        self._before = (began, len(texts)) if len(self._lines) else None
 
     def _run_aside(self, loop: asyncio.AbstractEventLoop, taken: list[Taken[Answer]], texts: list[str]) -> None:
         loop.call_soon_threadsafe(self._finish, taken, *self._run(texts))
@@ -158,6 +178,6 @@ def _failed(error: Exception) -> Problem:
     return Problem(500, "the model failed on this text")
 
 
-def busy(wait_s: float, why: str) -> Problem:
+def busy(wait_s: float, why: str = "too many texts wait already") -> Problem:
     """Return the refusal that says when to come back, in whole seconds."""
     return Problem(503, f"{why}: try again later", {"Retry-After": str(max(1, math.ceil(wait_s)))})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Message, Receive
 
 from textgate.serve.problems import Problem
 
@@ -13,13 +14,11 @@ class Gone(Exception):
     """The client hung up before its request was whole."""
 
 
-async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -> bytes:
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, most: int, seconds: float) -> bytes:
     """Return the body. Raises Problem 413 (more than `most` bytes) or 408 (too slow), or Gone."""
-    headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
     if len(length) > 15 or int(length) > most:  # the parser let digits through and nothing else
-        # Who asked first will not send the body, so the connection can carry no other request.
-        raise _too_large(most, {"Connection": "close"} if b"expect" in headers else {})
+        raise _too_large(most)
     try:
         async with asyncio.timeout(seconds):
             message = await receive()
@@ -30,7 +29,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, seconds: float) -
     except TimeoutError as error:
         raise Problem(408, "The body took too long to arrive.", {"Connection": "close"}) from error
     if len(body) > most:
-        raise _too_large(most, {})
+        raise _too_large(most)
     return body
 
 
@@ -41,5 +40,5 @@ def _part(message: Message) -> bytes:
     return part
 
 
-def _too_large(most: int, headers: dict[str, str]) -> Problem:
-    return Problem(413, f"The body may have at most {most} bytes.", headers)
+def _too_large(most: int) -> Problem:
+    return Problem(413, f"The body may have at most {most} bytes.")

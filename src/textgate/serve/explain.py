@@ -21,10 +21,10 @@ from pydantic import FiniteFloat
 from textgate.models.classifier import Bundle
 from textgate.prediction import prediction
 from textgate.records import Count, Record, Share
-from textgate.serve.parts import parts, without
 from textgate.serve.problems import Problem
 from textgate.serve.settings import ExplainConfig
 from textgate.serve.shapley import Row, exact_players, most_players, shapley
+from textgate.serve.text_parts import parts, without
 
 NICENESS = 10  # of the threads that explain: predictions come first when the cores are busy
 

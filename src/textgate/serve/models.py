@@ -93,6 +93,24 @@ class Models:
         answered = await _ask(champion, "champion", texts)
         return replace(answered, shadow=self._ask_unseen(challenger, texts, answered))
 
+    def too_long_s(self, texts: int, coming: int) -> float | None:
+        """Return how long so many texts would wait behind others that come, if too long whoever answered them."""
+        champion, challenger = self._champion.loaded, self._challenger
+        wait_s = champion.batcher.too_long_s(texts, coming) if champion else None
+        if wait_s is None or challenger is None or challenger.loaded is None or self._split.kind != "split":
+            return wait_s
+        others = challenger.loaded.batcher.too_long_s(texts, coming)
+        return None if others is None else wait_s
+
+    def answering(self, unit: str) -> tuple[Variant, Served]:
+        """Return the model that a unit gets its answers from, to explain them. Raises Problem 503 if there is none."""
+        challenger = self._challenger_of(unit) if self._split.kind == "split" else None
+        if challenger is not None:
+            return "challenger", challenger.served
+        if self._champion.loaded is None:
+            raise busy(1, "no model is loaded")
+        return "champion", self._champion.loaded.served
+
     def _challenger_of(self, unit: str) -> Loaded | None:
         """Return the challenger if there is one and the unit is of its share."""
         challenger = self._challenger.loaded if self._challenger else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from starlette.datastructures import State
 from starlette.requests import Request
-from starlette.responses import Response
 
 from textgate.prediction import Prediction
-from textgate.serve.answers import Answer, Explained, as_response
+from textgate.serve.answers import Answer, Explained, as_json
 from textgate.serve.ask import Reader
 from textgate.serve.explain import Explainer
 from textgate.serve.models import Answered, Models
@@ -26,12 +26,11 @@ class Answering:
         self._by_client = config.split.by == "client"
         self._models, self._recorder, self._explainer = models, recorder, explainer
 
-    async def predict(self, request: Request) -> Response:
+    async def predict(self, request: Request, body: bytes) -> bytes:
         """Answer one text or several. Raises Problem."""
         state = request.state
-        texts = self.predict_reader.read(request.headers.get("content-type", ""), await request.body())
-        unit = state.client.name if self._by_client else state.request_id
-        said = await self._models.predict(texts, unit)
+        texts = self.predict_reader.read(request.headers.get("content-type", ""), body)
+        said = await self._models.predict(texts, self._unit(state))
         state.version = said.version
         self._recorder.record(state.request_id, state.client.name, "predict", texts, said)
         answer = Answer.model_construct(
@@ -40,19 +39,19 @@ class Answering:
             model_digest=said.digest,
             predictions=said.predictions,
         )
-        return as_response(answer)
+        return as_json(answer)
 
-    async def explain(self, request: Request) -> Response:
-        """Explain what the champion says about one text. Raises Problem."""
+    async def explain(self, request: Request, body: bytes) -> bytes:
+        """Explain what the model that answers this client says about one text. Raises Problem."""
         state = request.state
-        (text,) = texts = self.explain_reader.read(request.headers.get("content-type", ""), await request.body())
-        served = self._models.loaded()["champion"]
+        (text,) = texts = self.explain_reader.read(request.headers.get("content-type", ""), body)
+        variant, served = self._models.answering(self._unit(state))
         state.version = served.version
         bundle = served.bundle
         found = await self._explainer.explain(bundle, text)
         (unknown,) = await asyncio.to_thread(bundle.classifier.unknown_shares, texts)
         one = Prediction(label=found.label, probabilities=found.probabilities, model_digest=bundle.digest)
-        said = Answered("champion", served.version, bundle.digest, (one,), (unknown,), None)
+        said = Answered(variant, served.version, bundle.digest, (one,), (unknown,), None)
         self._recorder.record(state.request_id, state.client.name, "explain", texts, said)
         answer = Explained.model_construct(
             request_id=state.request_id,
@@ -60,4 +59,9 @@ class Answering:
             model_digest=bundle.digest,
             **dict(found),
         )
-        return as_response(answer)
+        return as_json(answer)
+
+    def _unit(self, state: State) -> str:
+        """Return what the split hashes."""
+        unit: str = state.client.name if self._by_client else state.request_id
+        return unit

@@ -8,10 +8,12 @@ from typing import Any
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from textgate.serve.joined import Joined
 from textgate.serve.metrics import REJECTED
-from textgate.serve.problems import MEDIA_TYPE, Problem
+from textgate.serve.problems import Problem
+from textgate.serve.ready_made import TurnAway, as_http
 from textgate.serve.settings import Listen
 
 GONE = "the client went away"
@@ -64,6 +66,8 @@ class Protocol(HttpToolsProtocol):
     unread: asyncio.TimerHandle | None = None  # runs while the client has not taken all that it was answered
     task: asyncio.Task[None] | None = None  # answers `running`; `cycle` is the newest request, which may wait its turn
     running: RequestResponseCycle | None = None
+    parsing = False
+    first: tuple[RequestResponseCycle, Any] | None = None  # request of what is being parsed; others wait their turn
     wrong: Problem = NOT_HTTP
     refused = False
 
@@ -91,7 +95,7 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self.newest_bytes = len(data)
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._stay(data[upgrade.args[0] :])
         except httptools.HttpParserError:
@@ -106,6 +110,17 @@ class Protocol(HttpToolsProtocol):
             self._start_timer(self.config.listen.header_seconds)
         elif self.cycle is not None and self.cycle.response_complete:
             self._start_timer(self.config.listen.body_seconds)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse, and only then begin with a request: now it is known whether its body came with it."""
+        self.parsing = True
+        try:
+            self.parser.feed_data(data)
+        finally:
+            self.parsing = False
+            if self.first is not None:
+                first, self.first = self.first, None
+                self._begin(*first)
 
     def pause_writing(self) -> None:
         """Wait for a client that does not read, but not longer than for one that does not send."""
@@ -167,11 +182,35 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self.running = cycle
+        if self.parsing:
+            self.first = cycle, app
+        else:
+            self._begin(cycle, app)
+
+    def _begin(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self._turn_away(cycle):
+            return
+        if not cycle.more_body:
+            cycle.scope["state"]["body"] = bytes(cycle.body)  # so that nobody has to wait for it, and set a clock
         if cycle.scope["method"] != "HEAD":  # whose answer has no body
             cycle.transport = Joined(cycle, self.transport)  # type: ignore[assignment]
         self.task = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    def _turn_away(self, cycle: RequestResponseCycle) -> bool:
+        """Answer a request that would find no room, and say whether it was; what is not plain goes the usual way."""
+        turn_away: TurnAway | None = self.app_state.get("turn_away")
+        plain = cycle.keep_alive and not cycle.more_body and not self.flow.write_paused
+        if turn_away is None or not plain or self.transport.is_closing():
+            return False
+        answer = turn_away(cycle.scope, cycle.body)  # type: ignore[arg-type]  # two names of one dict
+        if answer is None:
+            return False
+        self.transport.write(answer)
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
+        return True
 
     def _start_timer(self, seconds: float) -> None:
         if self.timer is None:
@@ -199,40 +238,5 @@ class Protocol(HttpToolsProtocol):
         if newest is not None and not newest.response_complete and not in_body:
             newest.keep_alive = False
             return
-        body = problem.body(str(uuid.uuid4()))
-        headers = {"Content-Type": MEDIA_TYPE, "Content-Length": len(body), "Connection": "close"}
-        lines = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **problem.headers}.items())
-        self.transport.write(STATUS_LINE[problem.status] + lines.encode() + b"\r\n" + body)
+        self.transport.write(as_http(problem, str(uuid.uuid4()), {"connection": "close"}))
         self.transport.close()
-
-
-class Joined:
-    """What an answer is written to: its header waits for the first bytes of its body, and both go by one system call.
-
-    Each call wakes the client; that costs more than all else uvicorn does for a request.
-    """
-
-    __slots__ = ("_cycle", "_header", "_transport")
-
-    def __init__(self, cycle: RequestResponseCycle, transport: asyncio.Transport) -> None:
-        """Take the request that is answered, and its connection."""
-        self._cycle, self._transport = cycle, transport
-        self._header: bytes | None = None
-
-    def write(self, data: bytes) -> None:
-        """Write bytes, or keep them if they are the header (uvicorn writes it whole and then the body, if only b"")."""
-        if not self._cycle.response_started:  # "100 Continue"
-            self._transport.write(data)
-        elif self._header is None:
-            self._header = data
-        else:
-            self._transport.write(self._header + data)
-            self._header = b""
-
-    def is_closing(self) -> bool:
-        """Say whether nothing can be written any more."""
-        return self._transport.is_closing()
-
-    def close(self) -> None:
-        """Hang up once all is written."""
-        self._transport.close()

@@ -35,9 +35,7 @@ class Recorder:
             AUDIT_FAILURES.inc()
             LOG.error("an answer could not be recorded", extra={"request_id": request_id, "reason": error.strerror})
             raise Problem(503, "The answer could not be recorded.", {"Retry-After": "5"}) from None
-        for text in texts:
-            TEXT_CHARACTERS.observe(len(text))
-        _count(said)
+        asyncio.get_running_loop().call_soon(_count_all, texts, said)  # figures can wait until the answer is on its way
         if said.shadow is not None:
             said.shadow.add_done_callback(lambda shadow: self._unseen(asked, texts, shadow))
 
@@ -85,6 +83,12 @@ class Recorder:
 
 def _together(texts: Sequence[str], said: Answered) -> Iterable[tuple[str, Prediction, float]]:
     return zip(texts, said.predictions, said.unknown_shares, strict=True)
+
+
+def _count_all(texts: Sequence[str], said: Answered) -> None:
+    for text in texts:
+        TEXT_CHARACTERS.observe(len(text))
+    _count(said)
 
 
 def _count(said: Answered) -> None:

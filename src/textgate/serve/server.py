@@ -22,6 +22,7 @@ from textgate.serve import logs
 from textgate.serve.envelope import Envelope
 from textgate.serve.settings import Listen, ServeConfig
 
+DOORS = 64  # overloaded, a turn takes 5 to 20 ms: 3,000 new clients a second, and more
 BACKLOG = 2048  # connections that wait to be let in; the kernel cuts it to net.core.somaxconn
 
 
@@ -50,13 +51,21 @@ def _socket(listen: Listen) -> socket.socket:
         raise CannotTell(f"{where}: {reason}: choose another listen.host or --port") from error
 
 
+def doors(listening: socket.socket) -> list[socket.socket]:
+    """Return the socket many times: uvloop lets in one client a socket and turn, and a busy turn takes milliseconds.
+
+    By one door some hundred a second come in, and overloaded, strangers wait for seconds before we hear of them.
+    """
+    return [listening, *(listening.dup() for _ in range(DOORS - 1))]
+
+
 def _alone(config: ServeConfig, listening: socket.socket) -> None:
     from textgate.serve.app import create
     from textgate.serve.protocol import Settings
 
     app = create(config)
     try:
-        uvicorn.Server(Settings(lambda: app.state.envelope, config.listen)).run(sockets=[listening])
+        uvicorn.Server(Settings(lambda: app.state.envelope, config.listen)).run(sockets=doors(listening))
     except SystemExit:
         if app.state.life.failure:
             raise app.state.life.failure from None
@@ -70,7 +79,7 @@ def _several(config: ServeConfig, listening: socket.socket) -> None:
     verify(path, release.bundle_digest if release else None)  # here, so that it is said once and by the exit code
     with tempfile.TemporaryDirectory(prefix="textgate-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        supervisor = Supervisor(Settings(partial(worker, config), config.listen), [listening])
+        supervisor = Supervisor(Settings(partial(worker, config), config.listen), doors(listening))
         supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise CannotTell("a worker could not start: the log says why")

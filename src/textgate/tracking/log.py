@@ -17,7 +17,7 @@ AWAY = re.compile(r"API request to (?P<server>\S+?)/api/\S+ failed .*Caused by (
 
 def log_training(choice: Choice, data: DataReport, report: TrainReport) -> None:
     """Record what was trained and how; the run's tag `bundle_digest` finds it again."""
-    from textgate.train.train import commit
+    from textgate.commit import commit
 
     log(choice.train, of_training(choice, data, report, commit()))
 

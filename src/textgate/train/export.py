@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textgate.errors import CannotTell
-from textgate.models.calibration import fit_temperature
+from textgate.models.calibration import fit_temperature, softmax
+from textgate.models.classifier import Probabilities
 from textgate.models.transformer import Encoder, Settings, TransformerClassifier
 from textgate.train.quantise import Texts, quantise
 
@@ -87,10 +88,13 @@ def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> 
         raise CannotTell(f"the ONNX export differs from torch by {difference:.3g}: {NEXT}")
 
 
-def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Path) -> TransformerClassifier:
+def save_transformer(
+    model: PreTrainedModel, base: Path, task: Task, folder: Path
+) -> tuple[TransformerClassifier, Probabilities]:
     """Write a trained model as the kind `transformer` into a folder, open it, and fit its temperature.
 
-    The temperature is fitted on the validation rows with the exported file, which is what will be served.
+    The temperature is fitted on the validation rows with the exported file, which is what will be served. Returns the
+    model and its probabilities for these rows, of shape (rows, labels).
     """
     import torch
 
@@ -106,4 +110,6 @@ def save_transformer(model: PreTrainedModel, base: Path, task: Task, folder: Pat
     to_onnx(model, example, folder / "onnx" / "model.onnx", typical)
     settings = Settings(temperature=1.0, max_tokens=task.config.max_tokens)
     raw = TransformerClassifier(task.labels, folder, settings)
-    return raw.with_temperature(fit_temperature(raw.logits(task.valid[0]), task.valid[1]))
+    logits = raw.logits(task.valid[0])
+    temperature = fit_temperature(logits, task.valid[1])
+    return raw.with_temperature(temperature), softmax(logits / temperature)

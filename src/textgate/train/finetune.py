@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,12 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
 from textgate.config import Transformer
-from textgate.errors import CannotTell
 from textgate.evidence import Epoch
 from textgate.models.transformer import Encoder
 from textgate.train.checkpoint import Checkpoint, Tensors, restore, store
-from textgate.train.network import Texts, keep_states, mixed, read_first_token, working_copy
+from textgate.train.devices import precision, to_device
+from textgate.train.network import Texts, keep_states, lean_layers, mixed, working_copy
+from textgate.train.processes import ALONE, Processes
 
 MAX_GRADIENT = 1.0  # length of all gradients together, Pascanu et al. (2013)
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
@@ -51,6 +52,7 @@ class Learner:
     train: Texts
     valid: Texts
     optimiser: torch.optim.Optimizer
+    processes: Processes
 
     @property
     def batches(self) -> int:
@@ -58,45 +60,39 @@ class Learner:
         return -(-len(self.train.lengths) // self.task.config.batch_size)
 
 
-def choose_device(wanted: str) -> str:
-    """Turn auto into cuda where there is a GPU, else cpu. Raises CannotTell for cuda without a GPU."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise CannotTell("configs/train.yaml: device: cuda: torch finds no GPU here: set auto, or mend the driver")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
-
-
-def precision(device: str) -> torch.dtype:
-    """Return bfloat16 where the hardware computes it, else float32."""
-    fast = torch.cuda.is_bf16_supported() if device == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch has no public name for it
-    return torch.bfloat16 if fast else torch.float32
-
-
-def finetune(task: Task, base: Path, checkpoint: Path) -> tuple[PreTrainedModel, tuple[Epoch, ...]]:
+def finetune(
+    task: Task, base: Path, checkpoint: Path, processes: Processes = ALONE
+) -> tuple[PreTrainedModel, tuple[Epoch, ...]]:
     """Train and return the model of the best epoch (on the processor, in evaluation mode) with the history.
 
-    After a kill the next call goes on behind the last whole epoch in `checkpoint` and ends with the same weights.
+    After a kill the next call goes on behind the last whole epoch in `checkpoint` and ends with the same weights. Each
+    of several processes trains on a share of every batch and returns the same; the first one alone writes and prints.
     """
     torch.manual_seed(task.seed)
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # Fills every new tensor, which costs a tenth of the time and guards against reading what nothing was written to.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     model = _load(base, task)
-    learner = _learner(model, base, task, precision(task.device))
-    state = restore(checkpoint, learner.weights, learner.optimiser) or Checkpoint.fresh(learner.weights)
+    learner = _learner(model, base, task, precision(task.device), processes)
+    with processes.copy_of(checkpoint) as found:
+        state = restore(found, learner.weights, learner.optimiser) or Checkpoint.fresh(learner.weights)
     _refresh(learner)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True, disable=processes.rank > 0) as progress:
         bar = progress.add_task("training", total=task.config.epochs * learner.batches)
         while len(state.epochs) < task.config.epochs and state.since_best < task.config.patience:
             number = len(state.epochs)
             progress.update(bar, completed=number * learner.batches)
             epoch = _epoch(learner, number, lambda: progress.advance(bar))
             state = state.after(epoch, learner.weights)
-            store(checkpoint, state, learner.weights, learner.optimiser)
-            print(
-                f"epoch {number + 1}: loss {epoch.train_loss:.4f}, validation macro-F1 {epoch.valid_macro_f1:.4f}",
-                flush=True,
-            )
+            if processes.rank == 0:
+                store(checkpoint, state, learner.weights, learner.optimiser)
+                _tell(epoch)
     return _best(model, learner.weights, state), state.epochs
+
+
+def _tell(epoch: Epoch) -> None:
+    score = f"validation macro-F1 {epoch.valid_macro_f1:.4f}"
+    print(f"epoch {epoch.epoch}: loss {epoch.train_loss:.4f}, {score}", flush=True)
 
 
 def _best(model: PreTrainedModel, weights: Tensors, state: Checkpoint) -> PreTrainedModel:
@@ -130,16 +126,18 @@ def _load(base: Path, task: Task) -> PreTrainedModel:
     return model
 
 
-def _learner(model: PreTrainedModel, base: Path, task: Task, dtype: torch.dtype) -> Learner:
+def _learner(
+    model: PreTrainedModel, base: Path, task: Task, dtype: torch.dtype, processes: Processes = ALONE
+) -> Learner:
     weights = {name: value for name, value in model.named_parameters() if value.requires_grad}
     network = working_copy(model, dtype)
     encode = Encoder(base, task.config.max_tokens)
     train, valid = (Texts.of(encode(texts), task.device) for texts, _ in (task.train, task.valid))
     if task.config.freeze_embeddings and not task.config.dropout:
-        train, valid = keep_states(network, task.config.freeze_layers, train, valid)
-    read_first_token(network)
+        train, valid = keep_states(network, task.config.freeze_layers, train, valid, processes=processes)
+    lean_layers(network)
     optimiser = torch.optim.AdamW(weights.values(), lr=task.config.learning_rate, weight_decay=0.01, fused=True)
-    return Learner(task, weights, network, train, valid, optimiser)
+    return Learner(task, weights, network, train, valid, optimiser, processes)
 
 
 def _trained(learner: Learner) -> list[torch.Tensor]:
@@ -156,32 +154,57 @@ def _refresh(learner: Learner) -> None:
 def _epoch(learner: Learner, number: int, advance: Callable[[], None]) -> Epoch:
     started = time.monotonic()
     balance = _balance(learner.task)
-    targets = torch.tensor(learner.task.train[1], device=learner.task.device)
     loss = torch.zeros((), device=learner.task.device)  # read once an epoch: a GPU is not waited for after each step
     learner.network.train()
     for step, rows in enumerate(_order(learner, number)):
-        with mixed(learner.network):
-            logits = learner.network(**learner.train.batch(rows)).logits
-        missed = torch.nn.functional.cross_entropy(logits.float(), targets[rows], weight=balance)
+        missed = _missed(learner, rows, balance)
         missed.backward()
+        _add_up_gradients(learner)
         _step(learner, number * learner.batches + step)
         loss += missed.detach()
         advance()
+    learner.processes.all_reduce(loss)
     score = _macro_f1(learner)
     seconds = round(time.monotonic() - started, 3)
     return Epoch(epoch=number + 1, train_loss=float(loss) / learner.batches, valid_macro_f1=score, seconds=seconds)
 
 
+def _missed(learner: Learner, rows: list[int], balance: torch.Tensor) -> torch.Tensor:
+    """Return this process's part of a batch's mean loss: that of its rows, by their share of the batch's weight."""
+    mine = list(learner.processes.share(rows))
+    if not mine:  # fewer rows than processes: one that weighs nothing, since all have to go the same way
+        return 0 * _missed(replace(learner, processes=ALONE), rows[:1], balance)
+    classes = torch.from_numpy(learner.task.train[1])
+    with mixed(learner.network):
+        logits = learner.network(**learner.train.batch(mine)).logits
+    targets, weight = to_device(classes[mine], logits.device), to_device(balance, logits.device)
+    missed = torch.nn.functional.cross_entropy(logits.float(), targets, weight=weight)
+    if len(mine) == len(rows):
+        return missed
+    return missed * float(balance[classes[mine]].sum() / balance[classes[rows]].sum())
+
+
+def _add_up_gradients(learner: Learner) -> None:
+    """Give each process the sum of all gradients, which travel in 32 bits and in one piece."""
+    gradients = [copy.grad for copy in _trained(learner) if copy.grad is not None]
+    if learner.processes.count > 1:
+        flat = torch.cat([gradient.flatten().float() for gradient in gradients])
+        learner.processes.all_reduce(flat)
+        for gradient, found in zip(gradients, flat.split([part.numel() for part in gradients]), strict=True):
+            gradient.copy_(found.view_as(gradient))
+
+
 def _balance(task: Task) -> torch.Tensor:
     """Return each label's weight in the loss: rows of a rare one count for more, by the root of how rare it is."""
     counts = np.bincount(task.train[1], minlength=len(task.labels))
-    return torch.tensor(np.sqrt(counts.mean() / np.maximum(counts, 1)), dtype=torch.float32, device=task.device)
+    return torch.tensor(np.sqrt(counts.mean() / np.maximum(counts, 1)), dtype=torch.float32)
 
 
 def _order(learner: Learner, epoch: int) -> list[list[int]]:
     """Return this epoch's batches of row numbers: random, but of similar length inside a batch."""
     seed, size = learner.task.seed, learner.task.config.batch_size
-    torch.manual_seed(seed + 1 + epoch)  # dropout too: an epoch is the same after a restart
+    # Dropout too: an epoch is the same after a restart, and no two processes drop the same.
+    torch.manual_seed(seed + 1 + epoch + learner.processes.rank * 1_000_003)
     random = np.random.default_rng((seed, epoch))
     lengths = learner.train.lengths.cpu().numpy()
     shuffled = random.permutation(len(lengths))
@@ -215,8 +238,9 @@ def _macro_f1(learner: Learner) -> float:
     from sklearn.metrics import f1_score
 
     learner.network.eval()
-    found = np.zeros(len(learner.valid.lengths), np.int64)
+    found = torch.zeros(len(learner.valid.lengths), dtype=torch.int64)
     with mixed(learner.network):
-        for rows in learner.valid.by_length():
-            found[rows] = learner.network(**learner.valid.batch(rows)).logits.argmax(dim=1).cpu().numpy()
-    return float(f1_score(learner.task.valid[1], found, average="macro", zero_division=0))
+        for rows in learner.processes.share(list(learner.valid.by_length())):
+            found[rows] = learner.network(**learner.valid.batch(rows)).logits.argmax(dim=1).cpu()
+    learner.processes.all_reduce(found)
+    return float(f1_score(learner.task.valid[1], found.numpy(), average="macro", zero_division=0))

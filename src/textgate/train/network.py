@@ -19,17 +19,22 @@ from transformers.models.bert.modeling_bert import BertLayer
 from transformers.models.roberta.modeling_roberta import RobertaLayer
 from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
+from textgate.train.devices import to_device
+from textgate.train.processes import ALONE, Processes
+
 AT_ONCE = 64  # texts, where nothing is learned from them
 MAX_STATES_BYTES = 1 << 30  # 700,000 tokens of 384 numbers; of more, they are computed again for each batch
-FIRST_TOKEN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)  # the classifiers on them read the first token alone
+LEAN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)  # the classifiers on them read the first token alone
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Tokens of many texts, one text after the other, on the device: ids, and hidden states (tokens, width) if kept."""
+    """Tokens of many texts, one text after the other: ids on the device, and hidden states (tokens, width) if kept."""
 
     ids: torch.Tensor
-    starts: torch.Tensor
+    starts: (
+        torch.Tensor
+    )  # on the processor, as the lengths: a GPU would have to be waited for to learn how long a batch is
     lengths: torch.Tensor
     states: torch.Tensor | None = None
 
@@ -38,7 +43,7 @@ class Texts:
         """Take the ids of each text; none may be empty."""
         lengths = torch.tensor([len(row) for row in ids])
         flat = torch.from_numpy(np.concatenate([np.asarray(row, np.int64) for row in ids]))
-        return cls(*(part.to(device) for part in (flat, lengths.cumsum(0) - lengths, lengths)))
+        return cls(flat.to(device), lengths.cumsum(0) - lengths, lengths)
 
     def batch(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
         """Return a model's inputs for these texts, each filled up to the longest.
@@ -52,11 +57,11 @@ class Texts:
 
     def places(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return where the tokens of these texts are, and which of them are no padding, of shape (texts, tokens)."""
-        chosen = torch.tensor(rows, device=self.ids.device)
+        chosen = torch.tensor(rows)
         lengths = self.lengths[chosen]
-        steps = torch.arange(int(lengths.max()), device=self.ids.device)
+        steps = torch.arange(int(lengths.max()))
         places = (self.starts[chosen][:, None] + steps).clamp(max=len(self.ids) - 1)
-        return places, steps < lengths[:, None]
+        return to_device(places, self.ids.device), to_device(steps < lengths[:, None], self.ids.device)
 
     def by_length(self) -> Iterator[list[int]]:
         """Yield row numbers, shortest first, so that a batch needs little padding."""
@@ -81,7 +86,11 @@ def mixed(work: PreTrainedModel) -> torch.autocast:
 
 
 def keep_states(
-    work: PreTrainedModel, frozen_layers: int, *all_texts: Texts, max_bytes: int = MAX_STATES_BYTES
+    work: PreTrainedModel,
+    frozen_layers: int,
+    *all_texts: Texts,
+    max_bytes: int = MAX_STATES_BYTES,
+    processes: Processes = ALONE,
 ) -> tuple[Texts, ...]:
     """Compute what the frozen embeddings and layers make of the texts, and take them out of the network.
 
@@ -94,25 +103,27 @@ def keep_states(
     layers = encoder.encoder.layer
     encoder.encoder.layer = layers[:frozen_layers]
     with torch.no_grad(), mixed(work):
-        kept = tuple(replace(texts, states=_states(encoder, texts)) for texts in all_texts)
+        kept = tuple(replace(texts, states=_states(encoder, texts, processes)) for texts in all_texts)
     encoder.encoder.layer = layers[frozen_layers:]
     encoder.embeddings = _Given()
     return kept
 
 
-def read_first_token(work: PreTrainedModel) -> None:
-    """Let the last layer compute what the classifier reads, and no more; with dropout, nothing is left out."""
+def lean_layers(work: PreTrainedModel) -> None:
+    """Let each layer compute less, and the last one only what the classifier reads; with dropout, nothing changes."""
     layers = getattr(work, work.base_model_prefix).encoder.layer
-    if len(layers) and isinstance(layers[-1], FIRST_TOKEN_LAYERS) and not work.config.hidden_dropout_prob:
-        layers[-1] = _FirstToken(layers[-1])
+    if not work.config.hidden_dropout_prob and all(isinstance(layer, LEAN_LAYERS) for layer in layers):
+        for number, layer in enumerate(layers):
+            layers[number] = _Lean(layer, slice(1) if number == len(layers) - 1 else slice(None))
 
 
-def _states(encoder: torch.nn.Module, texts: Texts) -> torch.Tensor:
+def _states(encoder: torch.nn.Module, texts: Texts, processes: Processes) -> torch.Tensor:
     weight = next(encoder.parameters())
-    states = weight.new_empty(len(texts.ids), encoder.config.hidden_size)  # type: ignore[arg-type,union-attr]
-    for rows in texts.by_length():
+    states = weight.new_zeros(len(texts.ids), encoder.config.hidden_size)  # type: ignore[arg-type,union-attr]
+    for rows in processes.share(list(texts.by_length())):
         places, mask = texts.places(rows)
         states[places[mask]] = encoder(**texts.batch(rows)).last_hidden_state[mask]
+    processes.all_reduce(states)
     return states
 
 
@@ -124,25 +135,35 @@ class _Given(torch.nn.Module):
         return inputs_embeds
 
 
-class _FirstToken(torch.nn.Module):
-    """The last layer, for the first token alone: the only one that the classifier reads."""
+class _Lean(torch.nn.Module):
+    """A layer whose queries, keys and values are one product, for these tokens; the last one's is the first alone.
 
-    def __init__(self, layer: Any) -> None:
+    One product where there were three: the states are cast to 16 bits once, and so is what comes back.
+    """
+
+    def __init__(self, layer: Any, tokens: slice) -> None:
         """Take the whole layer."""
         super().__init__()
-        self.layer = layer
+        self.layer, self.tokens = layer, tokens
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor | None = None, *_: Any, **__: Any) -> torch.Tensor:
-        """Return states (texts, 1, width); `mask` is what is added to the scores, (texts, 1, tokens, tokens)."""
-        attention, first = self.layer.attention.self, hidden[:, :1]
+        """Return states (texts, tokens, width); `mask` is what is added to the scores, (texts, 1, tokens, tokens)."""
+        attention, read = self.layer.attention.self, hidden[:, self.tokens]
+        if self.tokens.stop:
+            query, (key, value) = attention.query(read), _together(hidden, attention.key, attention.value)
+        else:
+            query, key, value = _together(hidden, attention.query, attention.key, attention.value)
         heads = (len(hidden), -1, attention.num_attention_heads, attention.attention_head_size)
-        query, key, value = (
-            part(states).view(heads).transpose(1, 2)
-            for part, states in ((attention.query, first), (attention.key, hidden), (attention.value, hidden))
-        )
-        seen = torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, None if mask is None else mask[:, :, :1]
-        )
-        attended = self.layer.attention.output(seen.transpose(1, 2).reshape(first.shape), first)
+        query, key, value = (part.view(heads).transpose(1, 2) for part in (query, key, value))
+        scores = query @ key.transpose(2, 3) * attention.attention_head_size**-0.5
+        if mask is not None:
+            scores = scores + mask[:, :, self.tokens]
+        seen = scores.softmax(dim=-1, dtype=torch.float32) @ value
+        attended = self.layer.attention.output(seen.transpose(1, 2).reshape(read.shape), read)
         found: torch.Tensor = self.layer.feed_forward_chunk(attended)
         return found
+
+
+def _together(states: torch.Tensor, *parts: torch.nn.Linear) -> tuple[torch.Tensor, ...]:
+    weight, bias = torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts])
+    return torch.nn.functional.linear(states, weight, bias).chunk(len(parts), dim=-1)

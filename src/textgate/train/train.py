@@ -6,25 +6,32 @@ import importlib.metadata
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgate.bundle import replace_folder, seal
 from textgate.choose import Choice
+from textgate.commit import commit
 from textgate.config import Ensemble, Experiment, Tfidf, Transformer
 from textgate.errors import CannotTell
 from textgate.evidence import DataReport, Epoch, TrainReport
 from textgate.files import sha256_bytes, sha256_file
-from textgate.models.classifier import TextClassifier
+from textgate.models.classifier import Probabilities, TextClassifier
 from textgate.rows import Rows, read_split
+from textgate.train.processes import ALONE, Processes
+from textgate.train.remembered import Remembered
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from textgate.train.finetune import Task
 
 LOCK = Path("requirements.txt")
 VERSIONS = ("numpy", "onnxruntime", "safetensors", "scikit-learn", "tokenizers", "torch", "transformers")
@@ -39,6 +46,7 @@ class Training:
     train: Rows
     valid: Rows
     scratch: Path
+    processes: Processes = ALONE
     fitted: dict[str, TextClassifier] = field(default_factory=dict)
     epochs: tuple[Epoch, ...] = ()
     device: str = "cpu"
@@ -48,12 +56,14 @@ class Training:
         """Return the trained model of an experiment; what two experiments share is trained once."""
         if name not in self.fitted:
             model = self.choice.experiments[name].model
+            known = None
             if isinstance(model, Tfidf):
-                self.fitted[name] = self._fit_tfidf(model)
+                found = self._fit_tfidf(model)
             elif isinstance(model, Transformer):
-                self.fitted[name] = self._fit_transformer(name, model)
+                found, known = self._fit_transformer(name, model)
             else:
-                self.fitted[name] = self._fit_ensemble(model)
+                found = self._fit_ensemble(model)
+            self.fitted[name] = Remembered(found, self.valid.texts, known)
         return self.fitted[name]
 
     def columns(self, rows: Rows) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -76,51 +86,61 @@ class Training:
             parts[self.choice.experiments[part].model.kind] = self.fit(part)
         return EnsembleClassifier.fit(parts, self.columns(self.valid), self.data.labels)
 
-    def _fit_transformer(self, name: str, model: Transformer) -> TextClassifier:
+    def fine_tune(self, name: str, model: Transformer) -> tuple[PreTrainedModel, Path, Task]:
+        """Return the network that all processes train together, the folder of its base, and the task."""
         import torch
 
-        from textgate.train import finetune
-        from textgate.train.export import save_transformer
+        from textgate.train import devices, finetune
         from textgate.train.weights import base_folder
 
         torch.set_num_threads(self.choice.train.threads)
-        self.device = finetune.choose_device(self.choice.train.device)
-        self.precision = str(finetune.precision(self.device)).removeprefix("torch.")
-        base = base_folder(model.base)
-        print(f"training transformer on {self.device} in {self.precision}", flush=True)
+        self.device = devices.choose_device(self.choice.train.device)
+        self.precision = str(devices.precision(self.device)).removeprefix("torch.")
+        with self.processes.first_alone():
+            base = base_folder(model.base)
+        if self.processes.rank == 0:
+            together = f" in {self.processes.count} processes" if self.processes.count > 1 else ""
+            print(f"training transformer on {self.device} in {self.precision}{together}", flush=True)
         train, valid = self.columns(self.train), self.columns(self.valid)
         task = finetune.Task(train, valid, self.data.labels, model, self.choice.train.seed, self.device)
         checkpoint = self.scratch / f"{name}-{self._settings(model)[:16]}.safetensors"
-        network, self.epochs = finetune.finetune(task, base, checkpoint)
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        return save_transformer(network, base, task, folder)
+        network, self.epochs = finetune.finetune(task, base, checkpoint, self.processes)
+        return network, base, task
+
+    def _fit_transformer(self, name: str, model: Transformer) -> tuple[TextClassifier, Probabilities]:
+        from textgate.train.export import save_transformer
+
+        network, base, task = self.fine_tune(name, model)
+        return save_transformer(network, base, task, Path(tempfile.mkdtemp(dir=self.scratch)))
 
     def _settings(self, model: Transformer) -> str:
         """Return a hash of all that the weights depend on: a checkpoint of anything else must not be gone on with."""
         code = "".join(map(sha256_file, (LOCK, *sorted(Path(__file__).parent.glob("*.py")))))
-        settings = (self.data.fingerprint, self.choice.train.model_dump_json(), model.model_dump_json(), self.device)
+        machine = f"{self.device} {self.processes.count}"
+        settings = (self.data.fingerprint, self.choice.train.model_dump_json(), model.model_dump_json(), machine)
         return sha256_bytes("\n".join((code, *settings)).encode())
 
 
-def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
+def train(choice: Choice, data: DataReport, build: Path, processes: Processes = ALONE) -> TrainReport | None:
     """Train baseline and candidate, seal them in build/baseline and build/model, and return the report.
 
-    Raises CannotTell if a label has no training or validation row, or if the base weights cannot be had.
+    Of several processes, all but the first help with the transformer, and return None. Raises CannotTell if a label has
+    no training or validation row, or if the base weights cannot be had.
     """
     started = time.monotonic()
-    if not LOCK.is_file():
-        raise CannotTell(f"{LOCK} is missing: run this in the repository's folder, or restore the file with git")
-    scratch = build / "checkpoints"
-    scratch.mkdir(parents=True, exist_ok=True)
-    folder = build / "data"
-    run = Training(choice, data, read_split("train", folder), read_split("valid", folder), scratch)
-    check_labels(run)
+    with processes.first_alone():
+        run = _training(choice, data, build, processes)
+    if processes.rank:
+        for name, experiment in choice.experiments.items():
+            if isinstance(experiment.model, Transformer):
+                run.fine_tune(name, experiment.model)
+        return None
     names = {"baseline": choice.train.baseline, "candidate": choice.train.experiment}
     digests = {
         role: _seal(run, name, build / ("model" if role == "candidate" else role)) for role, name in names.items()
     }
     valid_macro_f1 = _validation(run, names)
-    shutil.rmtree(scratch)  # a checkpoint is for a run that was killed; this one is finished
+    shutil.rmtree(run.scratch)  # a checkpoint is for a run that was killed; this one is finished
     return TrainReport(
         bundle_digest=digests["candidate"],
         baseline_digest=digests["baseline"],
@@ -128,12 +148,23 @@ def train(choice: Choice, data: DataReport, build: Path) -> TrainReport:
         experiment=choice.train.experiment,
         device=run.device,
         threads=choice.train.threads,
+        processes=processes.count,
         precision=run.precision,
         epochs=run.epochs,
         valid_macro_f1=valid_macro_f1,
         seconds=round(time.monotonic() - started, 3),
         peak_memory_mb=megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform),
     )
+
+
+def _training(choice: Choice, data: DataReport, build: Path, processes: Processes) -> Training:
+    if not LOCK.is_file():
+        raise CannotTell(f"{LOCK} is missing: run this in the repository's folder, or restore the file with git")
+    scratch, folder = build / "checkpoints", build / "data"
+    scratch.mkdir(parents=True, exist_ok=True)
+    run = Training(choice, data, read_split("train", folder), read_split("valid", folder), scratch, processes)
+    check_labels(run)
+    return run
 
 
 def megabytes(maxrss: int, system: str) -> float:
@@ -178,20 +209,6 @@ def _made_from(run: Training, name: str, experiment: Experiment) -> dict[str, An
         "versions": versions | {"python": platform.python_version()},
         "reference": run.data.reference,
     }
-
-
-def commit() -> str:
-    """Return the git commit of the working folder, with "+changes" if tracked files differ, or "no git".
-
-    The model card does not count: the run before wrote it.
-    """
-    differences = ["git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!MODEL_CARD.md"]
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run(differences, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "no git"
-    return head.stdout.strip() + ("+changes" if changed.stdout.strip() else "")
 
 
 def _validation(run: Training, names: dict[str, str]) -> dict[str, float]:

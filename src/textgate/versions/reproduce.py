@@ -171,8 +171,8 @@ def _machines(folder: Path, tree: Path) -> tuple[str, ...]:
     lines = []
     for when, path in (("released", folder / "train.json"), ("now", tree / BUILD / "train.json")):
         try:  # written by the textgate of that time, and only shown
-            report = json.loads(read_text(path, "train"))
-            how = ", ".join(f"{key} {report[key]}" for key in ("device", "threads", "precision"))
+            report = {"processes": 1} | json.loads(read_text(path, "train"))
+            how = ", ".join(f"{key} {report[key]}" for key in ("device", "threads", "processes", "precision"))
         except (CannotTell, ValueError, KeyError, TypeError, RecursionError):
             how = "no train.json says how"
         lines.append(f"trained {when}: {visible(how, 120)}")

@@ -27,6 +27,7 @@ from textgate.serve.access.watched import Watched
 from textgate.serve.problems import Problem
 
 log = logging.getLogger("textgate.access")
+ALL = frozenset(SCOPES)
 Guard = Callable[..., Awaitable[Client]]
 Identify = Callable[[Request], Awaitable[Client]]
 
@@ -145,7 +146,7 @@ def _keys(config: Keys) -> _Door:
 
 
 async def _by_address(request: Request) -> Client:
-    return Client(address_of(request), frozenset(SCOPES))
+    return Client(address_of(request), ALL)
 
 
 async def _anybody(request: Request) -> Client:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
 
 from textgate.serve.access.settings import Scope
+
+REMEMBERED = 4096  # addresses and their names; to take one apart costs each request microseconds
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,13 @@ def address_of(request: Request) -> str:
 
     An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
     """
+    return _name_of(request.client.host if request.client else "")
+
+
+@lru_cache(REMEMBERED)
+def _name_of(host: str) -> str:
     try:
-        address = ip_address(request.client.host if request.client else "")
+        address = ip_address(host)
     except ValueError:
         return "unknown"
     if isinstance(address, IPv6Address):

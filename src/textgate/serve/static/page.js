@@ -14,6 +14,7 @@ let timer = 0;
 let explained = null;
 let unfolded = false;
 let answeredBy = ""; // the digest of the bundle
+let answeredAs = ""; // the id of the request: what is explained under it, is so by the model that answered it
 
 function element(name, text, className) {
   const made = document.createElement(name);
@@ -60,9 +61,9 @@ function sentence(response, body) {
   return (detail || `The service answered ${response.status}.`) + again;
 }
 
-const post = (body) => ({
+const post = (body, headers) => ({
   method: "POST",
-  headers: { "Content-Type": "application/json", ...credentials() },
+  headers: { "Content-Type": "application/json", ...credentials(), ...headers },
   body: JSON.stringify(body),
 });
 
@@ -105,6 +106,7 @@ async function predict() {
     if (request.signal.aborted) return;
     tell("");
     answeredBy = answer.model_digest;
+    answeredAs = answer.request_id;
     showModel(answer.model_version, answeredBy);
     showAnswer(answer.predictions[0]);
   } catch (error) {
@@ -158,7 +160,7 @@ async function why() {
   button.setAttribute("aria-disabled", "true"); // not `disabled`, which would take the focus away
   button.textContent = "Explaining …";
   try {
-    const answer = await ask("explain", post({ text }), request.signal);
+    const answer = await ask("explain", post({ text }, { "X-Request-ID": answeredAs }), request.signal);
     if (!request.signal.aborted) {
       tell("");
       showExplanation(answer);

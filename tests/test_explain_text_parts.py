@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgate.serve.parts import parts, without
+from textgate.serve.text_parts import parts, without
 
 TEXTS = st.text(st.sampled_from("ab é\u0301 \t\n\u3000日\u200d👩🏽\ud800x.") | st.characters(), max_size=120)
 

@@ -23,7 +23,7 @@ from textgate.serve.logs import LOG
 Step = Callable[[], Awaitable[None]]
 
 
-class Life:
+class Lifespan:
     """ASGI's lifespan, whose failure is one line and not a traceback."""
 
     def __init__(self, start: Step, stop: Step, notice_seconds: float) -> None:
