@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from harness import SEED, Ratio, Result, Rounds, interleave, machine, today, versions
 from serve_load import Seen, as_requests, closed, opened
 from serve_models import TEST, prepare
-from serve_servers import LOAD_CORES, SERVER_CORES, Server, running, servers
+from serve_servers import LOAD_CORES, SERVER_CORES, Running, Server, running, servers
 
 from textgate.errors import run
 
@@ -98,20 +98,21 @@ def made(
 class Bench:
     """All servers, up and warm."""
 
-    def __init__(self, ports: dict[str, int], known: dict[str, Server]) -> None:
-        """Take the ports."""
+    def __init__(self, up: dict[str, Running], known: dict[str, Server]) -> None:
+        """Take the servers that run."""
         texts = [json.loads(line)["text"] for line in TEST.read_text(encoding="utf-8").splitlines()]
         random.Random(SEED).shuffle(texts)  # noqa: S311 - an order, no secret
-        self._ports = ports
-        self._requests = {name: as_requests(port, texts, lists=known[name].lists) for name, port in ports.items()}
+        self._up = up
+        self._requests = {name: as_requests(one.port, texts, lists=known[name].lists) for name, one in up.items()}
         self.seen: dict[str, list[Seen]] = {}
 
     def case(self, name: str, clients: int, seconds: float = SECONDS) -> Callable[[], float]:
         """Return what measures the requests a second of one server."""
 
         def measure() -> float:
-            closed(self._ports[name], self._requests[name], clients, WARM_UP_SECONDS)
-            seen = closed(self._ports[name], self._requests[name], clients, seconds)
+            with self._up[name].awake():
+                closed(self._up[name].port, self._requests[name], clients, WARM_UP_SECONDS)
+                seen = closed(self._up[name].port, self._requests[name], clients, seconds)
             self.seen.setdefault(f"{name}, {FULL if clients == MANY else ALONE}", []).append(seen)
             return seen.rate
 
@@ -120,7 +121,8 @@ class Bench:
     def overload(self, name: str) -> Seen:
         """Ask twice as often as the server can answer, measured a moment before."""
         capacity = self.case(name, MANY)()
-        return opened(self._ports[name], self._requests[name], OVERLOAD * capacity, OVERLOAD_SECONDS)
+        with self._up[name].awake():
+            return opened(self._up[name].port, self._requests[name], OVERLOAD * capacity, OVERLOAD_SECONDS)
 
 
 def overloads(bench: Bench, kind: str) -> Result:
@@ -163,8 +165,11 @@ def main() -> int:
     known = servers(prepare())
     os.sched_setaffinity(0, LOAD_CORES)
     with contextlib.ExitStack() as stack:
-        ports = {name: stack.enter_context(running(name, server)) for name, server in known.items()}
-        bench = Bench(ports, known)
+        up = {name: stack.enter_context(running(name, server)) for name, server in known.items()}
+        for one in up.values():
+            with one.awake():
+                pass
+        bench = Bench(up, known)
         null = bench.case("null", MANY, 2.0)()
         many = {f"ours {kind}" for kind in KINDS} | {goal.peer for goal in GOALS if goal.clients == MANY}
         one = {f"ours {kind}" for kind in KINDS} | {goal.peer for goal in GOALS if goal.clients == ONE}

@@ -44,6 +44,23 @@ class Server:
     lists: bool = False  # takes {"texts": [text]} and not {"text": text}
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server that has answered."""
+
+    port: int
+    group: int  # of its processes
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator[None]:
+        """Let it run for as long as the context lasts, and hold it until the next: even an idle one takes turns."""
+        os.killpg(self.group, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.killpg(self.group, signal.SIGSTOP)
+
+
 def servers(models: Models) -> dict[str, Server]:
     """Return all of them by name."""
     known = {"BENCH_ONNX": str(models.transformer), "BENCH_TORCH": str(models.torch), "BENCH_DATA": str(TRAIN)}
@@ -87,8 +104,8 @@ def _config(kind: str) -> Path:
 
 
 @contextlib.contextmanager
-def running(name: str, server: Server) -> Iterator[int]:
-    """Start a server, yield its port once it answers, and end its whole process group."""
+def running(name: str, server: Server) -> Iterator[Running]:
+    """Start a server, yield it once it answers, and end its whole process group."""
     port = _free_port()
     command = [str(port) if part == "PORT" else part for part in server.command]
     environment = {
@@ -112,7 +129,7 @@ def running(name: str, server: Server) -> Iterator[int]:
         )
     try:
         _wait(name, server, port, process, log)
-        yield port
+        yield Running(port, process.pid)
     finally:
         _end(process)
 
@@ -148,6 +165,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """End what we started: the group is its own, because it began a session."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGCONT)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(10)
     with contextlib.suppress(ProcessLookupError):

@@ -40,7 +40,12 @@ STAGES = (
         "an altered bundle, a score that is no number",
         cached=True,
     ),
-    Stage("model_tests", "model/, configs/gates.yaml", "model-tests.json", "accuracy, latency, schema or behaviour"),
+    Stage(
+        "model_tests",
+        "model/, data/, metrics.json, configs/gates.yaml",
+        "model-tests.json",
+        "accuracy, latency, schema or behaviour",
+    ),
     Stage("scan", "model/", "scan.json", "a finding, or a file that nobody vouches for"),
     Stage("gate", "all of the above, configs/gates.yaml", "gate.json", "any check refused or unknown"),
     Stage("report", "all of the above", "report.md, report.html", "never"),

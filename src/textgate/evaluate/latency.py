@@ -19,7 +19,8 @@ from textgate.evidence import Estimate, Latency
 from textgate.models.classifier import TextClassifier
 
 TEXTS = 300  # three lie beyond the 99th percentile; more would cost a slow model minutes
-WARM_UP = 10  # first calls fill caches and start threads; a service makes them before it says that it is ready
+# First calls fill caches and start threads; after some, lone texts get a session of their own (models/sessions.py).
+WARM_UP = 100
 
 Name = TypeVar("Name", bound=str)
 

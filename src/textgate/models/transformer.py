@@ -22,6 +22,7 @@ from textgate.files import read_text, sha256_file, write_text
 from textgate.models.calibration import softmax
 from textgate.models.classifier import Probabilities
 from textgate.models.processors import processors
+from textgate.models.sessions import Sessions
 from textgate.records import Above0, Positive, Record
 
 CHARACTERS_PER_TOKEN = 64  # no piece of a usual vocabulary is longer, so text behind this cannot matter
@@ -121,20 +122,14 @@ class TransformerClassifier:
 
     def __init__(self, labels: tuple[str, ...], folder: Path, settings: Settings) -> None:
         """Open the ONNX file in a folder; nothing in the folder is executed."""
-        import onnxruntime
-
         self.labels = labels
         self.settings = settings
         self._folder = folder
         self._encode = open_encoder(folder, settings.max_tokens)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1
-        providers = ["CPUExecutionProvider"]
         path = folder / "onnx" / "model.onnx"
-        self._session = onnxruntime.InferenceSession(str(path), options, providers)
+        self._sessions = Sessions(path)
         self._alone = _scales_by_input(path)
-        outputs = self._session.get_outputs()[0].shape[-1]
+        outputs = self._sessions.outputs
         if outputs != len(labels):
             raise ValueError(f"the ONNX file gives {outputs} scores, but there are {len(labels)} labels")
 
@@ -145,13 +140,14 @@ class TransformerClassifier:
     def logits(self, texts: Sequence[str]) -> Probabilities:
         """Return the scores before softmax, shape (texts, labels).
 
-        Texts of equally many tokens are run together, each run on one thread, as many at once as there are processors.
-        Nothing is padded, so a text's sums are added up as if it were alone. Texts with the same tokens are run once.
+        Texts of equally many tokens are run together, each run on one thread, as many at once as there are processors;
+        texts that come one by one are run on two threads. Nothing is padded, so a text's sums are added up as if it
+        were alone. Texts with the same tokens are run once.
         """
         ids = [tuple(row) for row in self._encode(texts)]
         batches = _batches(ids, 0 if self._alone else TOKENS_AT_ONCE)
         if len(batches) == 1:
-            found = [self._run(batches[0])]
+            found = [self._run(batches[0], alone=len(batches[0]) == 1)]
         else:
             with ThreadPoolExecutor(processors()) as pool:
                 found = list(pool.map(self._run, batches))
@@ -159,10 +155,9 @@ class TransformerClassifier:
         scores = {row: score for batch, rows in pairs for row, score in zip(batch, rows, strict=True)}
         return np.array([scores[row] for row in ids], np.float64).reshape(-1, len(self.labels))
 
-    def _run(self, batch: Batch) -> Probabilities:
+    def _run(self, batch: Batch, *, alone: bool = False) -> Probabilities:
         tokens = np.array(batch, np.int64)
-        feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        return np.asarray(self._session.run(["logits"], feed)[0], np.float64)
+        return self._sessions.run({"input_ids": tokens, "attention_mask": np.ones_like(tokens)}, alone=alone)
 
     def unknown_shares(self, texts: Sequence[str]) -> list[float]:
         """Return the share of each text's tokens that the tokenizer has no piece for."""
