@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from textgate.files import read_text, write_text
-from textgate.models.processors import processors
 from textgate.records import Count, Record
 
 RESULTS = ROOT / "build" / "bench"
@@ -57,7 +56,7 @@ class Machine(Record):
     """Where it was measured."""
 
     processor: str
-    cores: Count  # that this process may use
+    cores: Count  # of the machine; what is compared runs on two of them
     memory_gb: float
     kernel: str
 
@@ -106,7 +105,7 @@ def machine() -> Machine:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return Machine(
         processor=names[0] if names else platform.machine(),
-        cores=processors(),
+        cores=os.cpu_count() or 1,
         memory_gb=round(memory, 1),
         kernel=platform.release(),
     )
