@@ -116,6 +116,7 @@ def draw(spans: Spans, path: Sequence[str], folder: Path) -> None:
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "textgate"  # the same times give the same file
+    mpl.rcParams["svg.fonttype"] = "none"  # letters as text
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.35 * len(spans)))
