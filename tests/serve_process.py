@@ -145,8 +145,9 @@ class ServeProcess:
         return self._log.read_bytes()[self._begins :].decode("utf-8", "replace")
 
     def log(self):
-        """Return the log's lines as dicts; what is no JSON as {"line": …}."""
-        return [_parsed(line) for line in self.text().splitlines()]
+        """Return the log's lines as dicts; what is no JSON as {"line": …}. Half a line is one that is being written."""
+        whole, _, _ = self.text().rpartition("\n")
+        return [_parsed(line) for line in whole.splitlines()]
 
 
 def read_all(connection):
