@@ -22,12 +22,13 @@ pr: $(VENV)/ready .venv-scan/ready ## run all stages as a pull request does, and
 	@$(PY) scripts/pr.py $(CHOICE)
 
 test: ## run the unit and integration tests
-test-deploy: ## check the image's file, manifests, alerts and dashboard (needs kubectl and Prometheus)
+test-deploy: ## check image's file, manifests, alerts, dashboard and scoring on Ray (needs kubectl and Prometheus)
 test-long: ## run the tests that take minutes: kills at fifty moments, DVC remotes, trainings reproduced, the image
 test: SELECT := not long and not deploy
 test-deploy: SELECT := not long and deploy
 test-long: SELECT := long
-test test-deploy test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready .venv-ray/ready
+test-deploy test-long: .venv-ray/ready
+test test-deploy test-long: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready
 	$(PY) -m pytest -n auto --dist loadfile -m "$(SELECT)"
 
 check: $(VENV)/dev-ready ## lint and type-check, workflows included

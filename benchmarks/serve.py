@@ -63,6 +63,7 @@ GOALS = (
     Goal("tfidf", "litserve tfidf", MANY, 3),
     Goal("tfidf", "bentoml tfidf", MANY, 3),
     Goal("transformer", "unbatched transformer", ONE, 0.95),
+    Goal("transformer", "blocking transformer", ONE, 0.95),
     Goal("tfidf", "unbatched tfidf", ONE, 0.95),
 )
 
@@ -176,7 +177,7 @@ def main() -> int:
         cases = {f"{name}, {FULL}": bench.case(name, MANY) for name in many}
         cases |= {f"{name}, {ALONE}": bench.case(name, ONE) for name in one}
         measured = interleave(cases, ROUNDS)
-        results = [goal.result(measured, AUDITED if goal.peer.startswith("unbatched") else "") for goal in GOALS]
+        results = [goal.result(measured, AUDITED if goal.clients == ONE else "") for goal in GOALS]
         results += [overloads(bench, kind) for kind in KINDS]
     fastest = max(measured.medians(*cases).values())
     print(f"load generator: {null:.0f} requests/s, {null / fastest:.1f} times the fastest server")

@@ -69,8 +69,8 @@ def servers(models: Models) -> dict[str, Server]:
         config = _config(kind)
         ours = ("scripts/serve.py", "--config", str(config), "--model", str(folder), "--port", "PORT")
         found[f"ours {kind}"] = Server((str(SERVE / "python"), *ours))
-        plain = ("benchmarks/peers/unbatched_app.py", str(folder), "PORT")
-        found[f"unbatched {kind}"] = Server((str(SERVE / "python"), *plain))
+        plain = (str(SERVE / "python"), "benchmarks/peers/unbatched_app.py", str(folder), "PORT")
+        found[f"unbatched {kind}"] = Server((*plain, "thread" if kind == "transformer" else "loop"))
         peer = {"transformer": "onnx", "tfidf": "linear"}[kind]
         lit = ("benchmarks/peers/litserve_app.py", peer, "PORT", *LIT[peer])
         found[f"litserve {kind}"] = Server((str(BENCH / "python"), *lit), known)
@@ -88,6 +88,7 @@ def servers(models: Models) -> dict[str, Server]:
             "-q",
         )
         found[f"bentoml {kind}"] = Server((str(BENCH / "bentoml"), *bento), known | settings, lists=True)
+    found["blocking transformer"] = Server((*found["unbatched transformer"].command[:-1], "loop"))
     plain = ("benchmarks/peers/plain_app.py", "pipeline", "PORT")
     found["pipeline"] = Server((str(BENCH / "python"), *plain), known)
     return found

@@ -25,6 +25,7 @@ from textgate.batch.rows import Place, Row, Window
 from textgate.batch.state import State
 from textgate.bundle import MANIFEST, verify
 
+pytestmark = pytest.mark.deploy  # needs an environment of 750 MB
 PYTHON = ROOT / ".venv-ray/bin/python"  # made by the Makefile
 TWO = settings().processes.model_copy(update={"tfidf": 2})
 WINDOW = Window((Row(1, "a", "snow on the road"),), (), Place(offset=5, rows=1), None)

@@ -1,4 +1,8 @@
-"""A plain FastAPI endpoint around textgate's own classifier: no queue, no audit log. `unbatched_app.py FOLDER PORT`."""
+"""A plain FastAPI endpoint around textgate's own classifier: no queue, no audit log.
+
+`unbatched_app.py FOLDER PORT thread|loop`: in a thread, as FastAPI's documentation has it for what blocks, or on the
+event loop, where nobody else is heard meanwhile.
+"""
 
 # ruff: noqa: INP001, D103 - what a tutorial shows
 
@@ -24,10 +28,15 @@ class Question(BaseModel):
     text: str
 
 
-@app.post("/predict")
-async def predict(question: Question) -> Prediction:
+def predict(question: Question) -> Prediction:
     (row,) = bundle.classifier.predict_proba([question.text])
     return prediction(row, bundle.manifest.labels, bundle.digest)
 
+
+async def predict_on_the_loop(question: Question) -> Prediction:
+    return predict(question)
+
+
+app.post("/predict")(predict if sys.argv[3] == "thread" else predict_on_the_loop)
 
 uvicorn.run(app, port=int(sys.argv[2]), access_log=False, log_level="warning")
