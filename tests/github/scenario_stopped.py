@@ -17,7 +17,8 @@ CRASHES = {  # the stage, what it does, and the reason that the comment gives
 def test_stopped__a_stage_that_crashes_is_named_with_its_reason(hub: LocalGitHub, project: Project, how: str) -> None:
     stage, code, reason = CRASHES[how]
     project.branch("crash")
-    project.replace(f"scripts/{stage}.py", "def main() -> None:\n", f"def main() -> None:\n    {code}\n")
+    start = f"def main() -> {'int' if stage == 'train' else 'None'}:\n"
+    project.replace(f"scripts/{stage}.py", start, f"{start}    {code}\n")
     ci, comment = events.judged(hub, project.pull_request(f"crash-{how.replace(' ', '-')}"))
     assert ci.conclusion == "failure", ci.text
     assert ci.step("train", stage) == "failure"
