@@ -27,7 +27,8 @@ START_SECONDS = 120.0
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORES = frozenset(CORES[:2])
 LOAD_CORES = frozenset(CORES[2:] or CORES)
-# Ours is one process, as configs/serve.yaml has it; the peers get one for each core, without which they are slower.
+# Ours is one process for the transformer, as configs/serve.yaml has it, and for the linear model one for each core, as
+# docs/serving.md says; the peers get one for each core, without which they are slower.
 # Batch, wait (LitServe: seconds to wait for more; BentoML: milliseconds after which a request is turned away) and
 # workers of the peers. Two workers with a thread each, as our lanes have; LitServe's fast_queue is on, BentoML's access
 # log and metrics are off.
@@ -95,8 +96,9 @@ def servers(models: Models) -> dict[str, Server]:
 
 
 def _config(kind: str) -> Path:
-    """Write configs/serve.yaml with an audit log of its own."""
+    """Write configs/serve.yaml with an audit log of its own, and so many workers."""
     config = yaml.safe_load((ROOT / "configs" / "serve.yaml").read_text(encoding="utf-8"))
+    config["listen"]["workers"] = {"transformer": 1, "tfidf": len(SERVER_CORES)}[kind]
     config["audit"]["folder"] = str(FOLDER / "audit" / kind)
     path = FOLDER / f"serve-{kind}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ from textgate.train.weights import base_folder
 FOLDER, DATA = ROOT / "build" / "bench" / "train", ROOT / "build" / "data"
 PEER, PYTHON = ROOT / "benchmarks" / "peers" / "train_hf.py", ROOT / ".venv-bench" / "bin" / "python"
 CORES = frozenset(sorted(os.sched_getaffinity(0))[:2])
-ROUNDS = 3
+ROUNDS = 2
 # Of each round; and of the one training that shows that both learn the same, where all rows would take half an hour.
 ROWS = {"round": {"train": 480, "valid": 96}, "half": {"train": 3200, "valid": None}}
 TUTORIAL_STEPS = 2  # of which the first warms up; the other is scaled to all
