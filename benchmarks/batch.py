@@ -12,7 +12,7 @@ from time import perf_counter
 
 import numpy as np
 import onnxruntime
-from harness import Ratio, Result, Rounds, interleave, machine, ratio, today, versions
+from harness import Ratio, Result, Rounds, interleave, ratio, versions
 from serve_models import FOLDER, TEST, VALID, prepare
 from serve_peer import measuring, on_server_cores
 from serve_servers import SERVER_CORES
@@ -113,9 +113,7 @@ def results(measured: Rounds, rows: int) -> list[Result]:
             figures=figures | {"rows": rows},
             limits=limits,
             load=measured.load,
-            machine=machine(),
             versions=versions(),
-            date=today(),
         )
 
     plain, bare = ratio(seconds["pipeline"], seconds["ours"]), ratio(best, seconds["ours"])

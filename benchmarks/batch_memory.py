@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import ROOT, Ratio, Result, machine, today, versions
+from harness import ROOT, Ratio, Result, versions
 from serve_models import FOLDER, prepare
 from serve_servers import SERVE
 
@@ -108,9 +108,7 @@ def result(runs: Sequence[Run]) -> Result:
         figures=figures,
         limits="",
         load=tuple(one.load for one in runs),
-        machine=machine(),
         versions=versions(),
-        date=today(),
     )
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from harness import ROOT, Result, Rounds, interleave, machine, today, versions
+from harness import ROOT, Result, Rounds, interleave, versions
 from serve_models import FOLDER, TEST, VALID, prepare
 
 from textgate.errors import CannotTell, run
@@ -81,9 +81,7 @@ def result(measured: Rounds, rows: int) -> Result:
         figures={f"{name} (texts/s)": round(rows / value, 1) for name, value in seconds.items()} | {"rows": rows},
         limits="",
         load=measured.load,
-        machine=machine(),
         versions=versions(),
-        date=today(),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from growth_inputs import write_project, write_weights
-from harness import ROOT, Growth, Ratio, Result, Rounds, exponent, interleave, machine, today, versions
+from harness import ROOT, Growth, Ratio, Result, Rounds, exponent, interleave, versions
 
 from textgate.errors import CannotTell
 from textgate.files import sha256_file
@@ -209,9 +209,7 @@ def _result(
         figures=figures,
         limits=limits,
         load=found.load,
-        machine=machine(),
         versions=versions(),
-        date=today(),
         growth=growth,
     )
 

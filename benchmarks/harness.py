@@ -23,6 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from pydantic import Field
+
 from textgate.files import read_text, write_text
 from textgate.records import Count, Record
 
@@ -61,6 +63,24 @@ class Machine(Record):
     kernel: str
 
 
+def machine() -> Machine:
+    """Describe this machine."""
+    info = read_text(Path("/proc/cpuinfo"), "this needs Linux")
+    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return Machine(
+        processor=names[0] if names else platform.machine(),
+        cores=os.cpu_count() or 1,
+        memory_gb=round(memory, 1),
+        kernel=platform.release(),
+    )
+
+
+def today() -> str:
+    """Return the date, UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
 class Result(Record):
     """One goal and what was measured for it."""
 
@@ -73,9 +93,9 @@ class Result(Record):
     figures: dict[str, float | str]
     limits: str  # what keeps it from more, or, if the goal is missed, what limits it; "" if nothing is worth saying
     load: tuple[float, ...]  # runnable processes of the whole machine at the start of each round
-    machine: Machine
+    machine: Machine = Field(default_factory=machine)
     versions: dict[str, str]
-    date: str
+    date: str = Field(default_factory=today)
     growth: Growth | None = None
     code: str = ""  # which code was measured; told when it is saved
 
@@ -96,19 +116,6 @@ def code() -> str:
     for path in sorted(path for folder in ("src", "scripts") for path in (ROOT / folder).rglob("*.py")):
         found.update(f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return found.hexdigest()[:12]
-
-
-def machine() -> Machine:
-    """Describe this machine."""
-    info = read_text(Path("/proc/cpuinfo"), "this needs Linux")
-    names = [line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name")]
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    return Machine(
-        processor=names[0] if names else platform.machine(),
-        cores=os.cpu_count() or 1,
-        memory_gb=round(memory, 1),
-        kernel=platform.release(),
-    )
 
 
 class Rounds:
@@ -150,11 +157,6 @@ def ratio(ours: Sequence[float], peer: Sequence[float]) -> Ratio:
 def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
     """Return the power of the size that the values (all above 0) grow with: the slope of their logarithms."""
     return statistics.linear_regression([math.log(one) for one in sizes], [math.log(one) for one in values]).slope
-
-
-def today() -> str:
-    """Return the date, UTC."""
-    return datetime.now(UTC).date().isoformat()
 
 
 def versions(*more: str) -> dict[str, str]:

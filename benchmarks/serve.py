@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness import SEED, Ratio, Result, Rounds, interleave, machine, today, versions
+from harness import SEED, Ratio, Result, Rounds, interleave, versions
 from serve_load import Seen, as_requests, closed, opened
 from serve_models import TEST, prepare
 from serve_servers import LOAD_CORES, SERVER_CORES, Running, Server, running, servers
@@ -90,9 +90,7 @@ def made(
         figures=figures,
         limits=limits,
         load=load,
-        machine=machine(),
         versions=versions("fastapi", "uvicorn"),
-        date=today(),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 import yaml
-from harness import ROOT, Ratio, Result, Rounds, interleave, machine, today, versions
+from harness import ROOT, Ratio, Result, Rounds, interleave, versions
 from serve_models import FOLDER, Models, prepare
 from serve_servers import SERVE, Server, running, servers
 
@@ -74,9 +74,7 @@ def results(measured: Rounds) -> list[Result]:
             figures={f"{case} (s)": round(value, 2) for case, value in medians.items()},
             limits=limits,
             load=measured.load,
-            machine=machine(),
             versions=versions(),
-            date=today(),
         )
 
     what = "service started to first answer"

@@ -15,7 +15,7 @@ from time import perf_counter
 
 import growth
 import numpy as np
-from harness import Result, interleave, machine, today, versions
+from harness import Result, interleave, versions
 from numpy.typing import NDArray
 
 from textgate.evaluate.bootstrap import RESAMPLES, SEED
@@ -69,9 +69,7 @@ def main() -> int:
         figures={"ours (s)": round(seconds, 3), "peak memory (MB)": round(megabytes)},
         limits="",
         load=found.load,
-        machine=machine(),
         versions=versions(),
-        date=today(),
     )
     result.save()
     grows_well = growth.main()

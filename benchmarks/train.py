@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import ROOT, SEED, Ratio, Result, Rounds, interleave, machine, ratio, today, versions
+from harness import ROOT, SEED, Ratio, Result, Rounds, interleave, ratio, versions
 from sklearn.metrics import f1_score
 
 from textgate.config import CONFIGS, DataConfig, Experiment, TrainConfig, load
@@ -121,9 +121,7 @@ def made(name: str, what: str, least: float, found: Ratio, load: tuple[float, ..
         goal=f"≥ {least:g}",
         ratio=found,
         load=load,
-        machine=machine(),
         versions=versions(),
-        date=today(),
         **more,
     )
 
