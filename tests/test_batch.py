@@ -1,11 +1,15 @@
 """A file of texts into a file of predictions: every row once, in order, and as the model alone would say."""
 
+import contextlib
 import csv
 import dataclasses
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +24,7 @@ from tests.small import seal_small
 from textgate.batch.answer import answer, score
 from textgate.batch.batch import batch, find_model
 from textgate.batch.rows import Place, Row, Window
+from textgate.batch.workers import local
 from textgate.batch.written import to_parquet
 from textgate.bundle import digest
 from textgate.errors import CannotTell, Refused
@@ -187,6 +192,13 @@ def test_batch__a_bundle_with_what_nobody_vouches_for_is_not_opened(bundle):
         find_model(bundle)
 
 
+@pytest.mark.parametrize(("name", "reason"), [("circle", "Symlink loop"), ("x" * 300, "File name too long")])
+def test_batch__a_model_that_cannot_be_read_is_said(tmp_path, name, reason):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(CannotTell, match=rf"{name} cannot be read \(.*{reason}.*\): name a bundle folder"):
+        find_model(tmp_path / name)
+
+
 def test_answer__a_bundle_that_is_not_the_one_that_was_begun_with_answers_nothing(model):
     window = Window((Row(1, None, "snow"),), (), Place(offset=5, rows=1), None)
     begun = dataclasses.replace(find_model(model), digest="1" * 64)
@@ -210,10 +222,108 @@ def test_to_parquet__many_small_windows_become_few_row_groups(tmp_path):
 def test_batch__never_writes_over_what_is_there(tmp_path, model, there):
     source = write_rows(tmp_path / "in.jsonl", records(3))
     (tmp_path / there).write_text("precious")
-    with pytest.raises(CannotTell, match=rf"{there} exists: remove it, or name another output"):
+    with pytest.raises(CannotTell, match=rf"{there} exists: name another output, or move it away"):
         run(source, tmp_path / "out.jsonl", model)
     assert (tmp_path / there).read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["in.jsonl", there])
+
+
+def test_batch__an_output_that_is_the_input_is_not_touched(tmp_path, model):
+    source = write_rows(tmp_path / "in.jsonl", records(3))
+    before = source.read_bytes()
+    with pytest.raises(CannotTell, match=r"in\.jsonl exists: name another output, or move it away"):
+        run(source, source, model)
+    assert (source.read_bytes(), [*tmp_path.iterdir()]) == (before, [source])
+
+
+def test_batch__never_writes_over_what_came_to_be_while_it_ran(tmp_path, model):
+    source, target = write_rows(tmp_path / "in.jsonl", records(30)), tmp_path / "out.jsonl"
+
+    @contextlib.contextmanager
+    def slow(*wanted):
+        with local(*wanted) as workers:
+            target.write_text("precious")
+            yield workers
+
+    with pytest.raises(CannotTell, match=r"out\.jsonl was made by somebody else meanwhile: move it away, and run the"):
+        batch(str(source), str(target), model, "text", None, settings(), slow)
+    target.replace(tmp_path / "away")
+    assert run(source, target, model).scored == 30
+    assert ((tmp_path / "away").read_text(), len(read_back(target))) == ("precious", 30)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("in.jsonl/out.jsonl", r"\(.*in\.jsonl: File exists\)"),
+        (f"{'x' * 250}.jsonl", r"\(.*File name too long\)"),
+    ],
+)
+def test_batch__says_why_an_output_cannot_be_written(tmp_path, model, name, reason):
+    source = write_rows(tmp_path / "in.jsonl", records(3))
+    with pytest.raises(CannotTell, match=rf"{name} cannot be written {reason}: mend that, and run the same command"):
+        run(source, tmp_path / name, model)
+
+
+@pytest.mark.parametrize("name", ["out.jsonl.state.new", "out.parquet.part.parquet"])
+def test_batch__says_why_what_it_writes_beside_the_output_cannot_be_written(tmp_path, model, name):
+    source, target = write_rows(tmp_path / "in.jsonl", records(3)), ".".join(name.split(".")[:2])
+    (tmp_path / name).mkdir()
+    with pytest.raises(
+        CannotTell, match=rf"{target} cannot be written \(.*{name}.*Is a directory\): mend that, and run"
+    ):
+        run(source, tmp_path / target, model)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_script__no_room_names_the_output_and_the_next_run_goes_on(tmp_path, model, form):
+    write_rows(tmp_path / "in.jsonl", records(600))
+    options = ("in.jsonl", f"out.{form}", "--model", model)
+    code, _, said = script(tmp_path, *options, preexec_fn=little_room)
+    why = rf"cannot tell: out\.{form}(\.part)? cannot be written \(.*File too large\): mend that, and run the same"
+    assert (code, bool(re.match(why, said.decode())), said.count(b"\n")) == (2, True, 1)
+    assert script(tmp_path, *options)[::2] == (0, b"600 rows scored\n")
+    assert [row["row"] for row in read_back(tmp_path / f"out.{form}")] == list(range(1, 601))
+
+
+def little_room():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+
+@pytest.mark.parametrize("rows", [0, 30])
+def test_script__says_that_standard_output_takes_no_more(tmp_path, model, rows):
+    content = as_bytes(records(rows), "csv")
+    usual = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, ROOT / "scripts" / "batch.py", "-", "-", "--format", "csv", "--model", model]
+    with Path("/dev/full").open("wb") as full:
+        given = {"input": content, "stdout": full, "stderr": subprocess.PIPE, "env": usual}
+        done = subprocess.run(command, cwd=ROOT, check=False, **given)
+    why = b"cannot tell: <stdout> cannot be written (No space left on device): mend that, and run the same command"
+    assert (done.returncode, done.stderr) == (2, why + b" again\n")
+
+
+@pytest.mark.parametrize(
+    ("redirection", "why"),
+    [
+        ("<&-", "standard input is closed: open it, or name a file"),
+        (">&-", "standard output is closed: open it, or name a file"),
+        ("2>&-", "standard error is closed: open it, or send it to /dev/null"),
+    ],
+)
+def test_script__says_that_a_stream_is_closed_which_it_needs(tmp_path, model, redirection, why):
+    line = f'exec "$@" {redirection}'
+    script_line = [sys.executable, ROOT / "scripts" / "batch.py", "-", "-", "--format", "jsonl", "--model", model]
+    command = ["sh", "-c", line, "sh", *script_line]
+    done = subprocess.run(command, cwd=ROOT, input=b'{"text": "snow"}', capture_output=True, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (2, f"cannot tell: {why}\n".encode())
+
+
+def test_batch__an_id_with_any_kind_of_line_break_stays_one_field_of_csv(tmp_path, model):
+    ids = ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "\r"]
+    source = write_rows(tmp_path / "in.jsonl", [{"id": each, "text": "snow"} for each in ids])
+    run(source, tmp_path / "out.csv", model)
+    assert [row["id"] for row in read_back(tmp_path / "out.csv")] == ids
+    assert (tmp_path / "out.csv").read_bytes().splitlines(keepends=True)[0].endswith(b"model_version\n")
 
 
 def test_batch__says_that_there_is_no_input(tmp_path, model):
@@ -222,6 +332,9 @@ def test_batch__says_that_there_is_no_input(tmp_path, model):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(CannotTell, match=r"folder\.csv: not a plain file: name one, or -"):
         run(tmp_path / "folder.csv", tmp_path / "out.csv", model)
+    (tmp_path / "memory.csv").symlink_to("/proc/self/mem")  # whose first bytes belong to nobody
+    with pytest.raises(CannotTell, match=r"memory\.csv cannot be read \(Input/output error\): mend that, or name"):
+        run(tmp_path / "memory.csv", tmp_path / "out.csv", model)
 
 
 def test_script__reads_a_pipe_and_writes_one_and_says_how_many(tmp_path, model):

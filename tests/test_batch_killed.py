@@ -102,11 +102,25 @@ def test_batch__stopped_while_files_get_their_names_the_next_run_ends_it(tmp_pat
     killed_before_naming(source, target, model)
     for path in places[: NAMED[named]]:
         path.write_bytes(wanted[places.index(path)])
-        if form == "jsonl" or path != target:  # what becomes Parquet stays until Parquet is there
-            path.with_name(path.name + ".part").unlink()
+        path.with_name(path.name + ".part").unlink()
     assert run(source, target, model).scored == 20
     assert [path.read_bytes() for path in places] == wanted
     assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", *(path.name for path in places)}
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_batch__stopped_while_it_becomes_parquet_the_next_run_ends_it(tmp_path, model, half):
+    source, target = write_rows(tmp_path / "in.jsonl", records(20)), tmp_path / "out.parquet"
+    run(source, target, model)
+    wanted = target.read_bytes()
+    target.unlink()
+    killed_before_naming(source, target, model)
+    part, made = tmp_path / "out.parquet.part", tmp_path / "out.parquet.part.parquet"
+    made.write_bytes(wanted[:100] if half else wanted)
+    if not half:  # the stream is removed when all of it is Parquet
+        part.unlink()
+    assert run(source, target, model).scored == 20
+    assert (target.read_bytes(), {*tmp_path.iterdir()}) == (wanted, {source, target})
 
 
 def killed_before_naming(source, target, model):

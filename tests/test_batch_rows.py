@@ -5,7 +5,9 @@ import gzip
 import io
 import json
 import zlib
+from itertools import islice
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import settings as profile
@@ -110,6 +112,12 @@ def test_jsonl__says_what_is_wrong_with_each_row_and_reads_the_next(tmp_path):
     assert found[8].start == '{"text": "' + "x" * (START - 10)
 
 
+def test_jsonl__what_the_system_cannot_read_is_said(tmp_path):
+    (tmp_path / "in.jsonl").symlink_to("/proc/self/mem")  # whose first bytes belong to nobody
+    with pytest.raises(CannotTell, match=r"in\.jsonl cannot be read \(Input/output error\): mend that, or name"):
+        rows_of(tmp_path / "in.jsonl")
+
+
 def test_jsonl__a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):
     (tmp_path / "in.jsonl").write_bytes(b"\xef\xbb\xbf" + as_bytes(records(3), "jsonl"))
     (tmp_path / "in.csv").write_bytes(b"\xef\xbb\xbf" + as_bytes(records(3), "csv"))
@@ -207,7 +215,6 @@ def test_gzip__several_members_are_one_file(tmp_path):
 
 
 def parquet_of(path, columns, **options):
-    import pyarrow as pa
     from pyarrow import parquet
 
     parquet.write_table(pa.table(columns), path, **options)
@@ -215,8 +222,6 @@ def parquet_of(path, columns, **options):
 
 
 def test_parquet__missing_long_and_broken_texts_are_rejected_one_by_one(tmp_path):
-    import pyarrow as pa
-
     binary = pa.array([b"snow", None, b"\xff", b"x" * (LIMIT + 1), b" ", b"ice"])
     path = parquet_of(tmp_path / "in.parquet", {"text": binary.view(pa.string()), "id": range(6)})
     assert reasons(path) == [
@@ -228,9 +233,11 @@ def test_parquet__missing_long_and_broken_texts_are_rejected_one_by_one(tmp_path
         "ice",
     ]
     assert [row.id for row in rows_of(path) if isinstance(row, Row)] == ["0", "5"]
+    path = parquet_of(tmp_path / "ids.parquet", {"text": ["snow", "ice"], "id": ["x" * (LIMIT + 1), "x" * LIMIT]})
+    assert reasons(path) == [f"an id longer than {LIMIT} bytes", "ice"]
 
 
-@pytest.mark.parametrize("done", [0, 255, 256, 257, 600, 999, 1000, 1001, 1500])
+@pytest.mark.parametrize("done", [0, 31, 32, 33, 600, 999, 1000, 1001, 1500])
 def test_parquet__goes_on_anywhere_in_row_groups_of_any_size(tmp_path, done):
     texts = [f"snow {number}" for number in range(1500)]
     path = parquet_of(tmp_path / "in.parquet", {"text": texts}, row_group_size=1000)
@@ -240,8 +247,6 @@ def test_parquet__goes_on_anywhere_in_row_groups_of_any_size(tmp_path, done):
 
 @pytest.mark.parametrize("kind", ["large_string", "string_view", "dictionary"])
 def test_parquet__reads_strings_of_every_kind(tmp_path, kind):
-    import pyarrow as pa
-
     wanted = pa.dictionary(pa.int32(), pa.string()) if kind == "dictionary" else getattr(pa, kind)()
     texts = pa.array(["snow", "ice", None, "snow"]).cast(wanted)
     path = parquet_of(tmp_path / "in.parquet", {"text": texts, "id": texts})
@@ -274,6 +279,22 @@ def test_parquet__cut_off_or_damaged_is_never_a_whole_file(tmp_path):
         rows_of(path)
 
 
+def test_windows__a_long_id_counts_as_a_long_text_does(tmp_path):
+    path = write_rows(tmp_path / "in.jsonl", [{"id": "x" * 60, "text": "snow"} for _ in range(4)])
+    with opened(str(path), "jsonl", "text", Place(), LIMIT) as reading:
+        assert [len(window.rows) for window in windows(reading, settings(window_bytes=100))] == [2, 2]
+
+
+def test_parquet__few_rows_are_in_memory_at_once_however_small_the_file(tmp_path):
+    texts = pa.DictionaryArray.from_arrays([0] * 2000, ["x" * 1_000_000])  # 2 GB in some 50 KB
+    path = parquet_of(tmp_path / "in.parquet", {"text": texts}, store_schema=False)
+    pool = pa.default_memory_pool()
+    with opened(str(path), "parquet", "text", Place(), 1_000_000) as reading:
+        held = [pool.bytes_allocated() for _ in islice(reading.reads, 100)]
+    assert max(held) < 200e6
+    assert path.stat().st_size < 1e6
+
+
 def test_windows__are_full_by_number_or_by_size(tmp_path):
     path = write_rows(tmp_path / "in.jsonl", [{"text": "x" * size} for size in (1, 1, 1, 90, 20, 1)])
     with opened(str(path), "jsonl", "text", Place(), LIMIT) as reading:
@@ -286,6 +307,7 @@ def test_windows__are_full_by_number_or_by_size(tmp_path):
     ("name", "named", "message"),
     [
         ("in.txt", None, r"in\.txt: unknown ending \(known: \.jsonl, \.csv, \.jsonl\.gz, \.csv\.gz, \.parquet\)"),
+        ("", None, "a name is empty: batch.py takes IN and OUT, make batch takes IN= and OUT="),
         ("-", None, "- has no ending that tells its format: add --format"),
         ("-", "parquet", "Parquet cannot be read from or written to a pipe"),
     ],

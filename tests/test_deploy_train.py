@@ -1,5 +1,6 @@
 """The manifests of a training on several machines: valid, locked in, and with a command that really trains."""
 
+import re
 import shutil
 import signal
 import socket
@@ -75,6 +76,15 @@ def test_network__only_the_pods_of_the_job_reach_each_other():
     assert policy["podSelector"]["matchLabels"] == labels
     assert [rule["from"] for rule in policy["ingress"]] == [each_other]
     assert [rule["to"] for rule in policy["egress"] if "ports" not in rule] == [each_other]
+
+
+def test_dockerfile__has_no_finding_and_its_builder_gets_what_it_copies():
+    assert subprocess.run([Path(sys.executable).parent / "hadolint", TRAIN / "Dockerfile"], check=False).returncode == 0
+    copied = re.findall(r"^COPY (\S+) \S+$", (TRAIN / "Dockerfile").read_text(), re.MULTILINE)
+    lines = (TRAIN / "Dockerfile.dockerignore").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    assert (rules[0], rules[1:]) == ("*", [f"!{name}" for name in copied])
+    assert all((TRAIN.parent.parent / name).exists() for name in copied)
 
 
 def free_port():

@@ -42,6 +42,8 @@ def batch(
     all rows that can be scored, an altered bundle included: "refused" would read as "some rows were".
     """
     read, write = format_of(source, form), format_of(target, form)
+    if sys.stderr is None:  # the next file that is opened would take its number, and whatever C++ has to say
+        raise CannotTell("standard error is closed: open it, or send it to /dev/null")
     model = find_model(named)
     job = Job(
         source=None if source == PIPE else source_of(Path(source)),
@@ -71,13 +73,14 @@ def find_model(named: Path) -> Model:
 
     Raises CannotTell if there is none, or it was altered or holds what nobody vouches for.
     """
-    folder = named.resolve()  # a link may move on while its target is read
     try:
-        path, release = bundle_in(folder)
+        path, release = bundle_in(named.resolve())  # a link may move on while its target is read
         manifest = verify(path, release.bundle_digest if release else None)
         vouch_folder(path)
     except Refused as error:
         raise CannotTell(str(error)) from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        raise CannotTell(f"{named} cannot be read ({error}): name a bundle folder") from error
     version = release.version if release else UNRELEASED
     return Model(path, digest(path), version, manifest.kind, manifest.labels)
 

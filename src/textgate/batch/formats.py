@@ -24,8 +24,10 @@ PIPE = "-"
 def format_of(name: str, named: Format | None) -> Format:
     """Return the format of a file by its ending; of standard input or output (`-`), the one that was named.
 
-    Raises CannotTell for another ending, for a pipe without a format, and for Parquet in a pipe.
+    Raises CannotTell for no name, another ending, a pipe without a format, and Parquet in a pipe.
     """
+    if not name:
+        raise CannotTell("a name is empty: batch.py takes IN and OUT, make batch takes IN= and OUT=")
     if name != PIPE:
         found = next((known for known in FORMATS if name.lower().endswith(f".{known}")), None)
         if found is None:
@@ -51,6 +53,8 @@ def opened(name: str, form: Format, column: str, begin: Place, limit: int) -> It
         return
     with contextlib.ExitStack() as stack:
         pipe = name == PIPE
+        if pipe and sys.stdin is None:
+            raise CannotTell("standard input is closed: open it, or name a file")
         raw = cast(io.BufferedReader, sys.stdin.buffer if pipe else stack.enter_context(path.open("rb")))
         pieces = Pieces(_plain(raw, form, name), name, limit)
         csv = form.startswith("csv")

@@ -17,7 +17,7 @@ BOM = b"\xef\xbb\xbf"
 class Pieces:
     """The lines of a file, with their ends; one longer than `limit` bytes comes in pieces of that length.
 
-    Raises CannotTell for gzip that is cut off or damaged.
+    Raises CannotTell for gzip that is cut off or damaged, and for what the system cannot read.
     """
 
     def __init__(self, file: BinaryIO, name: str, limit: int) -> None:
@@ -38,6 +38,10 @@ class Pieces:
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             cure = "fetch the file again and start afresh"
             raise CannotTell(f"{self._name}: the gzip in it is cut off or damaged ({error}): {cure}") from error
+        except OSError as error:
+            raise CannotTell(
+                f"{self._name} cannot be read ({error.strerror}): mend that, or name another input"
+            ) from error
         if not piece:
             raise StopIteration
         first = self.offset == 0

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TextIO
 
 from textgate.batch.answer import Answer
 from textgate.batch.state import State, read_state, sync_folder, write_state
@@ -37,16 +37,16 @@ class Pipe:
     """Standard output; rejects go to standard error."""
 
     def __init__(self, state: State, head: bytes) -> None:
-        """Write the head."""
+        """Write the head. Raises CannotTell if standard output is closed."""
+        if sys.stdout is None:
+            raise CannotTell("standard output is closed: open it, or name a file")
         self.state = state
-        sys.stdout.buffer.write(head)
+        _write(sys.stdout, head)
 
     def add(self, answer: Answer) -> None:
-        """Append what a window gave."""
-        sys.stdout.buffer.write(answer.output)
-        sys.stdout.buffer.flush()
-        sys.stderr.buffer.write(answer.rejects)
-        sys.stderr.buffer.flush()
+        """Append what a window gave. Raises CannotTell if nobody can take it, BrokenPipeError if nobody wants it."""
+        _write(sys.stdout, answer.output)
+        _write(sys.stderr, answer.rejects)
         self.state = _after(self.state, answer)
 
     def finish(self) -> None:
@@ -68,30 +68,38 @@ class Files:
     def begun(self, fresh: State, head: bytes) -> Iterator[Files]:
         """Go on where an earlier run of the same job was stopped, or begin with a head.
 
-        Raises CannotTell if OUT or its rejects exist, if another run is at work on them, or if what is left there is of
-        another job.
+        Raises CannotTell if OUT or its rejects exist, if another run is at work on them, if what is left there is of
+        another job, or if nothing can be written there.
         """
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        self.state = read_state(self._state_path, fresh.job, self._afresh) or fresh
-        parts = (self.part, self.rejects_part)
         with contextlib.ExitStack() as stack:
-            if self.state.whole:  # and some have their names already
-                self._files = [_locked(path, stack) for path in parts if path.exists()]
-            else:
-                for path in (self.out, self.rejects):
-                    if path.exists():
-                        raise CannotTell(f"{path} exists: remove it, or name another output")
-                self._files = [_locked(path, stack) for path in parts]
-                self._cut(head)
+            with _written(self.out):
+                self.out.parent.mkdir(parents=True, exist_ok=True)
+                self.state = read_state(self._state_path, fresh.job, self._afresh) or fresh
+                self._open(head, stack)
             yield self
 
+    def _open(self, head: bytes, stack: contextlib.ExitStack) -> None:
+        parts = (self.part, self.rejects_part)
+        if self.state.whole:  # and some have their names already
+            self._files = [_locked(path, stack) for path in parts if path.exists()]
+            return
+        for path in (self.out, self.rejects):
+            if path.exists():
+                raise CannotTell(f"{path} exists: name another output, or move it away")
+        self._files = [_locked(path, stack) for path in parts]
+        self._cut(head)
+
     def add(self, answer: Answer) -> None:
-        """Append what a window gave; now and then, make it last and say so in OUT.state."""
-        for file, content in zip(self._files, (answer.output, answer.rejects), strict=True):
-            file.write(content)
-        self.state = _after(self.state, answer)
-        if time.monotonic() - self._committed >= self._seconds:
-            self._commit()
+        """Append what a window gave; now and then, make it last and say so in OUT.state.
+
+        Raises CannotTell if there is no room for it.
+        """
+        with _written(self.out):
+            for file, content in zip(self._files, (answer.output, answer.rejects), strict=True):
+                file.write(content)
+            self.state = _after(self.state, answer)
+            if time.monotonic() - self._committed >= self._seconds:
+                self._commit()
 
     def _cut(self, head: bytes) -> None:
         """Cut off what no state speaks of."""
@@ -114,41 +122,80 @@ class Files:
         self._committed = time.monotonic()
 
     def finish(self) -> None:
-        """Give the files their names. Stopped at any moment, the next run finishes it."""
-        if not self.state.whole:
-            self.state = self.state.model_copy(update={"whole": True})
-            self._commit()
-        if self.rejects_part.exists():
-            self.rejects_part.replace(self.rejects) if self.state.rejected else self.rejects_part.unlink()
-        if self.part.exists():
-            self._name()
-        sync_folder(self.out.parent)
-        self._state_path.unlink(missing_ok=True)
+        """Give the files their names. Stopped at any moment, the next run finishes it.
 
-    def _name(self) -> None:
+        Raises CannotTell if somebody else made a file of that name meanwhile, or if there is no room for Parquet.
+        """
+        with _written(self.out):
+            if not self.state.whole:
+                self.state = self.state.model_copy(update={"whole": True})
+                self._commit()
+            made = self._made()
+            if self.rejects_part.exists() and not self.state.rejected:
+                self.rejects_part.unlink()
+            for path, name in ((self.rejects_part, self.rejects), (made, self.out)):
+                if path.exists():
+                    _name(path, name)
+            sync_folder(self.out.parent)
+            self._state_path.unlink(missing_ok=True)
+
+    def _made(self) -> Path:
+        """Return where the whole output is: OUT.part, or what became of it as Parquet."""
         if self.state.job.written != "parquet":
-            self.part.replace(self.out)
-            return
+            return self.part
         made = _beside(self.part, ".parquet")
-        to_parquet(self.part, made)
-        with made.open("rb") as file:
-            os.fsync(file.fileno())
-        made.replace(self.out)
-        self.part.unlink()
+        if self.part.exists():
+            to_parquet(self.part, made)
+            with made.open("rb") as file:
+                os.fsync(file.fileno())
+            sync_folder(self.out.parent)  # a power cut must not take both
+            self.part.unlink()
+        return made
 
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
+def _name(path: Path, name: Path) -> None:
+    """Rename a file, but not over another: hours may lie between the look before and now."""
+    if name.exists():
+        raise CannotTell(f"{name} was made by somebody else meanwhile: move it away, and run the same command again")
+    path.replace(name)
+
+
+@contextlib.contextmanager
+def _written(path: Path | str) -> Iterator[None]:
+    """Let an error of the system name what could not be written. Raises CannotTell."""
+    try:
+        yield
+    except BrokenPipeError:  # nobody reads any more: no error to tell
+        raise
+    except OSError as error:
+        reason = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        raise CannotTell(f"{path} cannot be written ({reason}): mend that, and run the same command again") from error
+
+
+def _write(stream: TextIO, content: bytes) -> None:
+    """Write past the stream's own buffer: what failed there is tried again at Python's end, whose exit code is 120."""
+    with _written(stream.name), os.fdopen(stream.fileno(), "wb", closefd=False) as file:
+        file.write(content)
+
+
 def _locked(path: Path, stack: contextlib.ExitStack) -> BinaryIO:
     """Open a file that no other run writes to, and make it if need be."""
-    file = stack.enter_context(path.open("r+b" if path.exists() else "w+b"))
+    file = path.open("r+b" if path.exists() else "w+b")
+    stack.callback(_close, file, path)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise CannotTell(f"{path}: another run is writing it: wait for its end, or name another output") from error
     return file
+
+
+def _close(file: BinaryIO, path: Path) -> None:
+    with _written(path):  # where the disk is full, what is still held cannot be written now either
+        file.close()
 
 
 def _after(state: State, answer: Answer) -> State:

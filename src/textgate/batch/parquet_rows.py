@@ -1,4 +1,4 @@
-"""Parquet into rows: only the columns of text and id are read, a few hundred rows at a time."""
+"""Parquet into rows: only the columns of text and id are read, a few rows at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from textgate.batch.rows import ID, Place, Read, Reading, Reject, Row, checked, reject
 from textgate.errors import CannotTell
 
-ROWS = 256  # decoded at once: of texts as long as the limit, 256 MB
+ROWS = 32  # decoded at once, however long their texts: one repeated a thousand times takes no room in a file
 BUFFER = 1 << 20  # bytes of a column that are read ahead; without it, a row group's whole column is
 
 
@@ -102,6 +102,8 @@ def _values(column: Any) -> list[Any]:
 def _row(number: int, text: bytes | None, identity: bytes | int | None, limit: int) -> Row | Reject:
     if text is not None and len(text) > limit:
         return reject(number, f"longer than {limit} bytes", text)
+    if isinstance(identity, bytes) and len(identity) > limit:
+        return reject(number, f"an id longer than {limit} bytes", identity)
     known = identity.decode("utf-8", "replace") if isinstance(identity, bytes) else identity
     try:
         return checked(number, None if text is None else text.decode(), known, text or b"")

@@ -85,7 +85,7 @@ def windows(reading: Reading, config: BatchConfig) -> Iterator[Window]:
     size = 0
     for row, offset in reading.reads:
         held.append(row)
-        size += len(row.text) if isinstance(row, Row) else START
+        size += len(row.text) + len(row.id or "") if isinstance(row, Row) else START
         if len(held) == config.window_rows or size >= config.window_bytes:
             yield _window(held, offset, reading.share())
             held, size = [], 0

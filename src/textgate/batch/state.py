@@ -49,12 +49,16 @@ class State(Evidence):
 
 
 def source_of(path: Path) -> Source:
-    """Describe an input file. Raises CannotTell if it is missing."""
-    if not path.is_file():
-        raise CannotTell(f"{path}: {'not a plain file' if path.exists() else 'there is no such file'}: name one, or -")
-    with path.open("rb") as file:
-        head = sha256_bytes(file.read(HEAD))
-    found = path.stat()
+    """Describe an input file. Raises CannotTell if it is missing or cannot be read."""
+    try:
+        if not path.is_file():
+            what = "not a plain file" if path.exists() else "there is no such file"
+            raise CannotTell(f"{path}: {what}: name one, or -")
+        with path.open("rb") as file:
+            head = sha256_bytes(file.read(HEAD))
+        found = path.stat()
+    except OSError as error:
+        raise CannotTell(f"{path} cannot be read ({error.strerror}): mend that, or name another input") from error
     return Source(bytes=found.st_size, modified_ns=found.st_mtime_ns, head_sha256=head)
 
 

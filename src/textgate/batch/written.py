@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from textgate.batch.formats import Format
@@ -79,9 +79,11 @@ def _flat(record: dict[str, Any]) -> Iterator[Any]:
 
 
 def _csv(lines: Iterable[Iterable[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue().encode("utf-8", "replace")
+    """Return lines that end with a line feed. Only where lines may end in CR does Python 3.11 quote one."""
+    kept = SimpleNamespace(lines=[])
+    kept.write = kept.lines.append
+    csv.writer(kept, lineterminator="\r\n").writerows(lines)
+    return "".join(line.removesuffix("\r\n") + "\n" for line in kept.lines).encode("utf-8", "replace")
 
 
 def _packed(content: bytes, form: Format) -> bytes:
