@@ -257,6 +257,16 @@ def test_summary__shows_rows_a_split_and_label_drops_and_the_lock(tmp_path: Path
     assert lines[-1].endswith("test rows not locked")
 
 
+def test_summary__of_many_labels_shows_those_with_the_fewest_training_rows(tmp_path: Path) -> None:
+    report = prepared(tmp_path, made_up(300)).report
+    names = tuple(f"label-{number}" for number in range(1000))
+    rows = {"train": {name: 1000 - number for number, name in enumerate(names)}}
+    lines = summary(report.model_copy(update={"labels": names, "rows": rows})).splitlines()
+    assert lines[0].split() == [f"label-{number}" for number in range(999, 987, -1)] + ["all"]
+    assert lines[1].split() == ["train", *map(str, range(1, 13)), "500500"]
+    assert lines[2] == "of 1000 labels, the 12 with the fewest training rows are shown"
+
+
 def test_help__needs_no_installation(tmp_path: Path) -> None:
     done = script(tmp_path, "--help")
     assert done.returncode == 0

@@ -16,11 +16,14 @@ from tests.test_train import choice, write_rows
 
 from textgate import records
 from textgate.bundle import verify
+from textgate.errors import CannotTell
 from textgate.evidence import Epoch, TrainReport
+from textgate.files import sha256_file
+from textgate.models.processors import processors
 from textgate.rows import fingerprint, split_hashes
 from textgate.train.finetune import finetune
 from textgate.train.launch import wanted
-from textgate.train.processes import ALONE, Processes, joined
+from textgate.train.processes import ALONE, BLOCK, TOLD, Processes, joined
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts" / "train.py"
@@ -36,6 +39,7 @@ import torch
 from tests.small import task
 from tests.test_distributed import LEARNS, odd
 from textgate.errors import run
+from textgate.files import sha256_file
 from textgate.train.finetune import finetune
 from textgate.train.processes import joined
 def main():
@@ -44,6 +48,8 @@ def main():
     with joined("cpu") as processes:
         model, epochs = finetune(odd(task(**LEARNS)), base, folder / "checkpoint", processes)
         (folder / f"epochs-{processes.rank}").write_text("\\n".join(epoch.model_dump_json() for epoch in epochs))
+        with processes.copy_of(folder / "large") as copy:
+            (folder / f"copy-{processes.rank}").write_text(f"{copy} {sha256_file(copy)}")
 sys.exit(run(main))
 """
 
@@ -77,6 +83,11 @@ def together(tiny_base, tmp_path_factory):
     """Return (exit code, output, folder) of a training by two processes under torchrun."""
     folder = tmp_path_factory.mktemp("two")
     (folder / "script.py").write_text(FINETUNE)
+    with (folder / "large").open("wb") as file:  # more than is sent at once
+        file.write(os.urandom(1000))
+        file.truncate(BLOCK - 1)
+        file.seek(0, os.SEEK_END)
+        file.write(os.urandom(1000))
     code, out, err = ended(start(*TORCHRUN, folder / "script.py", tiny_base, folder))
     assert code == 0, err
     return out, folder
@@ -119,7 +130,15 @@ def test_torchrun__the_first_process_alone_speaks_and_all_know_the_same(together
     assert together[0].count("epoch 1:") == 1
     first, second = ([(epoch.train_loss, epoch.valid_macro_f1) for epoch in history(together[1], n)] for n in (0, 1))
     assert first == second
-    assert sorted(path.name for path in together[1].iterdir()) == ["checkpoint", "epochs-0", "epochs-1", "script.py"]
+    assert sorted(path.name for path in together[1].glob("[ce][hp]*")) == ["checkpoint", "epochs-0", "epochs-1"]
+
+
+def test_copy_of__each_process_has_the_first_one_s_file_under_its_own_name(together):
+    folder = together[1]
+    (first, one), (second, other) = ((folder / f"copy-{number}").read_text().split() for number in (0, 1))
+    assert first == str(folder / "large") != second
+    assert not Path(second).exists()
+    assert one == other == sha256_file(folder / "large")
 
 
 def project(folder, base):
@@ -149,12 +168,8 @@ def test_train__a_killed_process_ends_all_with_one_line_and_the_next_run_goes_on
     folder = project(tmp_path, wheel_base)
     code, _, err = killed(folder)
     assert (code, err.strip()) == (2, f"cannot tell: process 2 of 2 was ended by SIGKILL: {AGAIN}")
-    assert sorted(path.name for path in (folder / "build").iterdir()) == [
-        "baseline",
-        "checkpoints",
-        "choice.json",
-        "data",
-    ]
+    # No baseline yet: while the first process made one, the others would wait, and not for longer than they may.
+    assert sorted(path.name for path in (folder / "build").iterdir()) == ["checkpoints", "choice.json", "data"]
     code, out, err = ended(start(sys.executable, SCRIPT, cwd=folder))
     assert (code, err.strip()) == (0, "")
     assert "in 2 processes" in out
@@ -251,13 +266,35 @@ def asked(*processes, device="cpu"):
 def test_wanted__is_what_the_experiment_says_and_auto_is_one_for_each_gpu():
     assert wanted(choice()) == 1  # no transformer
     assert wanted(asked(1)) == 1
-    assert wanted(asked(3)) == 3
+    assert wanted(asked(processors())) == processors()
     assert wanted(asked("auto")) == 1
+
+
+def test_wanted__more_than_there_are_processors_is_a_mistake():
+    with pytest.raises(CannotTell) as caught:
+        wanted(asked(2, 1000))
+    said = f"the experiment says processes: 1000, but there are {processors()} processors here: write fewer, or auto"
+    assert str(caught.value) == said
 
 
 def test_wanted__what_torchrun_started_starts_no_more(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert wanted(asked(3)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "unset"),
+    [({"WORLD_SIZE": "2"}, "RANK, LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_ADDR, MASTER_PORT"), ({"WORLD_SIZE": ""}, None)],
+)
+def test_joined__a_world_size_that_is_not_torchrun_s_is_said(monkeypatch, given, unset):
+    for name in TOLD:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CannotTell) as caught, joined("cpu"):
+        pass
+    cure = "start several processes with torchrun, or unset WORLD_SIZE for one"
+    assert str(caught.value) == f"WORLD_SIZE is set in the environment, but {unset or ', '.join(TOLD)} not: {cure}"
 
 
 def test_joined__without_torchrun_there_is_nobody_to_talk_to():

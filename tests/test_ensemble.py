@@ -59,12 +59,12 @@ def test_predict_proba__is_the_weighted_mean(trained):
 
 def test_unknown_shares__are_the_weighted_mean(trained):
     both = EnsembleClassifier(LABELS, parts(trained), (0.25, 0.75))
-    assert both.unknown_shares(["snow", "zzz", ""]) == [0, 1, 0]
-    (half,) = both.unknown_shares(["snowsnow"])
-    (ngrams,), (tokens,) = (part.unknown_shares(["snowsnow"]) for part in parts(trained).values())
+    assert both.predict(["snow", "zzz", ""])[1] == [0, 1, 0]
+    (half,) = both.predict(["snowsnow"])[1]
+    (ngrams,), (tokens,) = (part.predict(["snowsnow"])[1] for part in parts(trained).values())
     assert (ngrams, tokens) == (pytest.approx(3 / 17), 1)
     assert half == pytest.approx(0.25 * ngrams + 0.75 * tokens)
-    assert both.unknown_shares([]) == []
+    assert both.predict([])[1] == []
 
 
 def test_save__a_round_trip_changes_no_probability(trained, tmp_path):

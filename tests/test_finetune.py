@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from tests.small import task
 
-from textgate.train.devices import choose_device, precision
+from textgate.errors import CannotTell
+from textgate.train.devices import choose_device, memory_errors, precision
 from textgate.train.finetune import finetune
 
 KILLED = """
@@ -143,6 +144,13 @@ def test_finetune__takes_any_number_of_rows(tiny_base, tmp_path, count):
     assert len(finetune(few, tiny_base, tmp_path / "checkpoint")[1]) == 1
 
 
+def test_finetune__a_training_that_falls_apart_says_so_and_keeps_no_checkpoint_of_it(tiny_base, tmp_path):
+    with pytest.raises(CannotTell) as caught:
+        finetune(task(learning_rate=1e4), tiny_base, tmp_path / "checkpoint")
+    assert str(caught.value) == "the training fell apart in epoch 1 (loss nan): lower learning_rate"
+    assert not list(tmp_path.iterdir())
+
+
 def test_choose_device__auto_takes_a_gpu_where_there_is_one():
     assert choose_device("cpu") == "cpu"
     assert choose_device("auto") == ("cuda" if torch.cuda.is_available() else "cpu")
@@ -161,6 +169,15 @@ def test_choose_device__cuda_without_a_gpu_is_said():
         2,
         "cannot tell: configs/train.yaml: device: cuda: torch finds no GPU here: set auto, or mend the driver\n",
     )
+
+
+def test_memory_errors__torch_s_own_are_python_s_and_others_stay():
+    with pytest.raises(MemoryError), memory_errors():
+        torch.empty(1 << 60)
+    with pytest.raises(MemoryError, match="CUDA out of memory"), memory_errors():
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 80 GiB")
+    with pytest.raises(RuntimeError, match="size of tensor a"), memory_errors():
+        torch.zeros(2) + torch.zeros(3)
 
 
 def test_precision__is_one_that_training_can_use():

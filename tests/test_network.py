@@ -7,11 +7,18 @@ import numpy as np
 import pytest
 import torch
 from tests.small import small_rows, task
-from transformers import AutoModelForSequenceClassification, RobertaConfig, RobertaForSequenceClassification
+from transformers import (
+    AutoModelForSequenceClassification,
+    DebertaV2Config,
+    DebertaV2ForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from textgate.models.transformer import Encoder
 from textgate.train import finetune
 from textgate.train.network import Texts, keep_states, lean_layers, working_copy
+from textgate.train.pretrained import pretrained
 from textgate.train.processes import Processes
 
 COUNT = 40
@@ -105,6 +112,26 @@ def test_keep_states__runs_nothing_that_is_frozen_again(model, texts):
     assert set(kept.batch([0])) == {"inputs_embeds", "attention_mask"}
 
 
+def test_keep_states__where_more_happens_than_in_bert_they_are_computed_each_time(texts):
+    """DeBERTa convolves once what comes out of its first layer: behind a frozen one it would do so again."""
+    config = DebertaV2Config(
+        vocab_size=30,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        relative_attention=True,
+        position_biased_input=False,
+        conv_kernel_size=3,
+        attn_implementation="eager",
+    )
+    network = DebertaV2ForSequenceClassification(config).eval()
+    expected = batched(network, texts)
+    (kept,) = keep_states(network, 1, texts)
+    assert torch.equal(batched(network, kept), expected)
+
+
 def test_keep_states__above_the_limit_they_are_computed_each_time(model, texts):
     needed = len(texts.ids) * 32 * 4
     network = working_copy(model, torch.float32)
@@ -154,7 +181,7 @@ def test_epoch__is_the_textbook_s_adamw_on_clipped_gradients(tiny_base):
     usual = task(epochs=1, dropout=0.0, freeze_embeddings=True, freeze_layers=1, learning_rate=1e-3)
     wanted = replace(usual, train=uneven(usual.train))
     torch.manual_seed(3)
-    model, plain = (finetune._load(tiny_base, wanted) for _ in "ab")
+    model, plain = (pretrained(tiny_base, wanted.labels, wanted.config) for _ in "ab")
     model.classifier.weight.data.mul_(20)  # gradients of which some are long, and cut
     plain.load_state_dict(model.state_dict())
     learner = finetune._learner(model, tiny_base, wanted, torch.float32)
@@ -182,7 +209,7 @@ def test_epoch__is_the_textbook_s_adamw_on_clipped_gradients(tiny_base):
 def test_missed__the_shares_of_three_processes_add_up_to_the_batch_s_mean(tiny_base, rows):
     usual = task(epochs=1, dropout=0.0)
     wanted = replace(usual, train=uneven(usual.train))
-    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    learner = finetune._learner(pretrained(tiny_base, wanted.labels, wanted.config), tiny_base, wanted, torch.float32)
     balance = finetune._balance(wanted)
     whole = finetune._missed(learner, rows, balance)
     parts = [finetune._missed(replace(learner, processes=Processes(rank, 3)), rows, balance) for rank in range(3)]
@@ -196,14 +223,14 @@ def test_missed__the_shares_of_three_processes_add_up_to_the_batch_s_mean(tiny_b
 )
 def test_learner__keeps_states_only_if_they_stay_what_they_are(tiny_base, changes, kept):
     wanted = task(**{"dropout": 0.0, "freeze_embeddings": True, "freeze_layers": 1} | changes)
-    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    learner = finetune._learner(pretrained(tiny_base, wanted.labels, wanted.config), tiny_base, wanted, torch.float32)
     assert (learner.train.states is not None, learner.valid.states is not None) == (kept, kept)
     assert len(learner.network.bert.encoder.layer) == (1 if kept else 2)
 
 
 def test_order__every_row_once_and_another_order_each_epoch(tiny_base):
     wanted = task()
-    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    learner = finetune._learner(pretrained(tiny_base, wanted.labels, wanted.config), tiny_base, wanted, torch.float32)
     first, again, other = (finetune._order(learner, epoch) for epoch in (0, 0, 1))
     assert first == again != other
     assert sorted(sum(first, [])) == sorted(sum(other, [])) == list(range(160))  # noqa: RUF017 - a few lists
@@ -211,9 +238,21 @@ def test_order__every_row_once_and_another_order_each_epoch(tiny_base):
     assert np.mean(spread) < np.ptp(learner.train.lengths.numpy()) / 3
 
 
+def test_order__all_processes_have_the_same_batches_and_each_drops_what_it_draws(tiny_base):
+    wanted = task()
+    model = pretrained(tiny_base, wanted.labels, wanted.config)
+    learner = finetune._learner(model, tiny_base, wanted, torch.float32)
+    orders, drawn = [], set()
+    for rank in range(3):
+        orders.append(finetune._order(replace(learner, processes=Processes(rank, 3)), 0))
+        drawn.add(float(torch.rand(())))
+    assert orders[0] == orders[1] == orders[2]
+    assert len(drawn) == 3
+
+
 def test_macro_f1__is_scored_without_dropout(tiny_base):
     wanted = task(dropout=0.5)
-    learner = finetune._learner(finetune._load(tiny_base, wanted), tiny_base, wanted, torch.float32)
+    learner = finetune._learner(pretrained(tiny_base, wanted.labels, wanted.config), tiny_base, wanted, torch.float32)
     learner.network.train()
     finetune._macro_f1(learner)
     assert not learner.network.training

@@ -53,5 +53,5 @@ def test_remembered__saves_and_explains_as_its_model_does(tmp_path):
     found = Remembered(model, TEXTS)
     found.save(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"tfidf.json", "tfidf.safetensors"}
-    assert found.unknown_shares(["zzz", TEXTS[0]]) == model.unknown_shares(["zzz", TEXTS[0]])
+    assert found.predict(["zzz", TEXTS[0]])[1] == model.predict(["zzz", TEXTS[0]])[1]
     assert found.labels == LABELS

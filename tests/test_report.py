@@ -164,6 +164,15 @@ def test_compose__shows_how_it_was_made_and_what_was_not_checked():
         assert words in shown
 
 
+def test_compose__says_how_many_processes_trained_if_there_were_several():
+    found = example()
+    assert "on cpu (2 threads) ·" in comment(found)
+    assert "· 2 threads ·" in to_html(compose(found), "report")
+    several = replace(found, train=found.train.model_copy(update={"processes": 4}))
+    assert "on cpu (4 processes of 2 threads) ·" in comment(several)
+    assert "· 4 processes of 2 threads ·" in to_html(compose(several), "report")
+
+
 def test_compose__names_the_stage_that_stopped_and_still_shows_the_rest():
     found = replace(
         example(),

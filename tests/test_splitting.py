@@ -72,6 +72,19 @@ def test_split_rows__label_with_too_few_rows_is_named() -> None:
     )
 
 
+def test_split_rows__labels_with_too_few_rows_or_none_in_a_split_are_counted() -> None:
+    names = [f"y{number}" for number in range(4)]
+    with pytest.raises(CannotTell) as caught:
+        split_rows(rows_of(100), SHARES, ["x", *names], 20)
+    said = "label 'y0' has 0 rows after cleaning, fewer than 20 (min_rows_per_label), and so with 3 other labels: add"
+    assert str(caught.value).startswith(said)
+    lonely = [CleanRow(f"{name} {number}", name, name, "train", "row") for name in names[:2] for number in range(30)]
+    with pytest.raises(CannotTell) as caught:
+        split_rows([*rows_of(100), *lonely], SHARES, ["x", *names[:2]], 20)
+    said = "no 'y0' row falls in valid (30 rows in 1 groups), and so with 1 other label: add rows in other groups"
+    assert str(caught.value).startswith(said)
+
+
 def test_split_rows__nothing_left_is_said() -> None:
     with pytest.raises(CannotTell, match=r"^label 'x' has 0 rows after cleaning"):
         split_rows([], SHARES, ["x"], 1)

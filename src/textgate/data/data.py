@@ -25,6 +25,7 @@ from textgate.rows import SPLITS, Row, fingerprint
 from textgate.sentences import load_sentences
 
 ALSO_INSIDE = "also among the main rows"
+LABELS_SHOWN = 12  # in the terminal: more do not fit into a line
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,16 @@ def write(prepared: Prepared, folder: Path) -> None:
 
 def summary(report: DataReport) -> str:
     """Return rows per split and label, what was dropped, and what to know, as lines for the terminal."""
-    width = max(8, *(len(label) + 2 for label in report.labels))
-    lines = ["          " + "".join(f"{label:>{width}}" for label in (*report.labels, "all"))]
+    labels = report.labels
+    if more := len(labels) > LABELS_SHOWN:
+        labels = tuple(sorted(labels, key=report.rows["train"].__getitem__)[:LABELS_SHOWN])
+    width = max(8, *(len(label) + 2 for label in labels))
+    lines = ["          " + "".join(f"{label:>{width}}" for label in (*labels, "all"))]
     for name, counts in report.rows.items():
-        figures = [counts[label] for label in report.labels]
-        lines.append(f"{name:<10}" + "".join(f"{figure:>{width}}" for figure in (*figures, sum(figures))))
+        figures = [*(counts[label] for label in labels), sum(counts.values())]
+        lines.append(f"{name:<10}" + "".join(f"{figure:>{width}}" for figure in figures))
+    if more:
+        lines.append(f"of {len(report.labels)} labels, the {LABELS_SHOWN} with the fewest training rows are shown")
     lines += [f"dropped {rows}: {reason}" for reason, rows in report.dropped.items()]
     lines += [f"nearly a training row: {rows} in {name}" for name, rows in report.near_duplicates.items()]
     lines += [f"note: {note}" for note in report.notes]

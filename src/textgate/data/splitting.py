@@ -22,12 +22,10 @@ def split_rows(rows: Sequence[CleanRow], shares: Split, labels: Sequence[str], m
     group that the user's own split column puts in two splits.
     """
     counts = Counter(row.label for row in rows)
-    for label in labels:
-        if counts[label] < min_rows:
-            has = f"label {label!r} has {counts[label]} {'row' if counts[label] == 1 else 'rows'} after cleaning"
-            raise CannotTell(
-                f"{has}, fewer than {min_rows} (min_rows_per_label): add rows, or change configs/data.yaml"
-            )
+    if few := [label for label in labels if counts[label] < min_rows]:
+        has = f"label {few[0]!r} has {counts[few[0]]} {'row' if counts[few[0]] == 1 else 'rows'} after cleaning"
+        why = f"{has}, fewer than {min_rows} (min_rows_per_label){_also(few)}"
+        raise CannotTell(f"{why}: add rows, or change configs/data.yaml")
     splits: Splits = {name: [] for name in SPLIT_NAMES}
     home: dict[str, CleanRow] = {}
     for row in rows:
@@ -38,12 +36,18 @@ def split_rows(rows: Sequence[CleanRow], shares: Split, labels: Sequence[str], m
         splits[row.split or split_of(row.group, shares)].append(row)
     for name, members in splits.items():
         there = {row.label for row in members}
-        for label in labels:
-            if label not in there:
-                groups = len({row.group for row in rows if row.label == label})
-                cure = "add rows in other groups, change `split`, or name a split column in configs/data.yaml"
-                raise CannotTell(f"no {label!r} row falls in {name} ({counts[label]} rows in {groups} groups): {cure}")
+        if absent := [label for label in labels if label not in there]:
+            groups = len({row.group for row in rows if row.label == absent[0]})
+            found = f"no {absent[0]!r} row falls in {name} ({counts[absent[0]]} rows in {groups} groups){_also(absent)}"
+            cure = "add rows in other groups, change `split`, or name a split column in configs/data.yaml"
+            raise CannotTell(f"{found}: {cure}")
     return splits
+
+
+def _also(labels: Sequence[str]) -> str:
+    """Say how many more labels the first one stands for: with a thousand, nobody wants to hear of them one by one."""
+    more = len(labels) - 1
+    return f", and so with {more} other {'label' if more == 1 else 'labels'}" if more else ""
 
 
 def split_of(group: str, shares: Split) -> str:

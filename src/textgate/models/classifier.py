@@ -24,10 +24,11 @@ class TextClassifier(Protocol):
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
         """Return an array of shape (texts, labels) whose rows add up to 1. Takes any str, also an empty one."""
 
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text, 0 to 1, that the model has never seen: of its tokens or n-grams; 0 for none.
+    def predict(self, texts: Sequence[str]) -> tuple[Probabilities, list[float]]:
+        """Return what `predict_proba` does, and the share of each text, 0 to 1, that the model has never seen.
 
-        A text of another language or of noise shows here before it shows in accuracy, which needs labels.
+        It is the share of its tokens or n-grams, 0 for a text without any. A text of another language or of noise
+        shows here before it shows in accuracy, which needs labels.
         """
 
     def save(self, folder: Path) -> None:

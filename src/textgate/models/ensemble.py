@@ -5,7 +5,7 @@ Files: ensemble.json (kinds and weights) and one folder a part, named by its kin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,13 +57,15 @@ class EnsembleClassifier:
 
     def predict_proba(self, texts: Sequence[str]) -> Probabilities:
         """Return probabilities of shape (texts, labels)."""
-        parts = (part.predict_proba(texts) for part in self._parts.values())
-        return np.asarray(sum(weight * part for weight, part in zip(self.weights, parts, strict=True)))
+        return self._mean([part.predict_proba(texts) for part in self._parts.values()])
 
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
-        """Return the weighted mean of the parts' shares."""
-        parts = [part.unknown_shares(texts) for part in self._parts.values()]
-        return [sum(map(float.__mul__, self.weights, shares)) for shares in zip(*parts, strict=True)]
+    def predict(self, texts: Sequence[str]) -> tuple[Probabilities, list[float]]:
+        """Return probabilities, and the weighted mean of the parts' shares of what is unknown."""
+        parts, unknown = zip(*(part.predict(texts) for part in self._parts.values()), strict=True)
+        return self._mean(parts), [sum(map(float.__mul__, self.weights, each)) for each in zip(*unknown, strict=True)]
+
+    def _mean(self, parts: Iterable[Probabilities]) -> Probabilities:
+        return np.asarray(sum(weight * part for weight, part in zip(self.weights, parts, strict=True)))
 
     def save(self, folder: Path) -> None:
         """Write ensemble.json and each part into a folder of its own."""

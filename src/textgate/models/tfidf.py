@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from textgate.config import Tfidf
+from textgate.errors import CannotTell
 from textgate.files import read_text, write_text
 from textgate.models.calibration import fit_temperature, softmax
 from textgate.models.classifier import Probabilities
@@ -61,7 +62,10 @@ class TfidfClassifier:
         config: Tfidf,
         seed: int,
     ) -> TfidfClassifier:
-        """Train on texts and their label indices; the temperature alone is fitted on the validation rows."""
+        """Train on texts and their label indices; the temperature alone is fitted on the validation rows.
+
+        Raises CannotTell if no n-gram is in enough texts.
+        """
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.svm import LinearSVC
 
@@ -72,7 +76,12 @@ class TfidfClassifier:
             sublinear_tf=True,
             dtype=np.float32,
         )
-        features = vectorizer.fit_transform(texts)
+        try:
+            features = vectorizer.fit_transform(texts)
+        except ValueError as error:
+            lengths = f"{config.min_n} to {config.max_n} characters"
+            found = f"no n-gram of {lengths} is in {config.min_df} of the {len(texts)} training texts"
+            raise CannotTell(f"{found}: lower min_df or min_n in the experiment") from error
         machine = LinearSVC(C=config.c, class_weight="balanced", random_state=seed).fit(features, targets)
         coef, bias = machine.coef_, machine.intercept_
         if len(labels) == 2:  # scikit-learn keeps one row of weights for two labels
@@ -91,20 +100,21 @@ class TfidfClassifier:
         """Return probabilities of shape (texts, labels)."""
         return softmax(self._margins(texts) / self._vocabulary.temperature)
 
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's n-grams that the training rows did not hold; 0 for a text without any."""
-        unknown = len(self._idf) - 1
-        found = map(self._columns, texts)
-        return [columns.count(unknown) / len(columns) if columns else 0.0 for columns in found]
+    def predict(self, texts: Sequence[str]) -> tuple[Probabilities, list[float]]:
+        """Return probabilities, and the share of each text's n-grams that the training rows did not hold."""
+        unknown, found = len(self._idf) - 1, [self._columns(text) for text in texts]
+        margins = np.array([self._margin(columns) for columns in found]).reshape(-1, len(self.labels))
+        shares = [columns.count(unknown) / len(columns) if columns else 0.0 for columns in found]
+        return softmax(margins / self._vocabulary.temperature), shares
 
     def _margins(self, texts: Sequence[str]) -> Probabilities:
         margins = np.empty((len(texts), len(self.labels)))
         for row, text in enumerate(texts):  # one by one: no slower than a sparse matrix, and no larger for many
-            margins[row] = self._margin(text)
+            margins[row] = self._margin(self._columns(text))
         return margins
 
-    def _margin(self, text: str) -> Probabilities:
-        columns, counts = np.unique(np.array(self._columns(text), np.int64), return_counts=True)
+    def _margin(self, found: list[int]) -> Probabilities:
+        columns, counts = np.unique(np.array(found, np.int64), return_counts=True)
         weights = (1 + np.log(counts)) * self._idf[columns]
         length = np.sqrt(weights @ weights) or 1.0  # a text without a known n-gram is all zeros
         return np.asarray(weights @ self._coef[columns] / length + self._tensors["bias"])

@@ -56,13 +56,13 @@ class Encoder:
         """Return the ids of each text. Lone surrogates, which no tokenizer takes, are read as a question mark."""
         return [encoding.ids for encoding in self._encodings(texts)]
 
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's tokens, special ones aside, that stand for something unknown."""
-        counts = [
-            (encoding.ids.count(self._unknown), encoding.special_tokens_mask.count(0))
-            for encoding in self._encodings(texts)
-        ]
-        return [unknown / tokens if tokens else 0.0 for unknown, tokens in counts]
+    def with_unknown(self, texts: Sequence[str]) -> tuple[list[list[int]], list[float]]:
+        """Return the ids of each text, and the share of its tokens, special ones aside, that stand for the unknown."""
+        encodings = self._encodings(texts)
+        ids = [encoding.ids for encoding in encodings]
+        tokens = [encoding.special_tokens_mask.count(0) for encoding in encodings]
+        counted = zip(ids, tokens, strict=True)
+        return ids, [row.count(self._unknown) / count if count else 0.0 for row, count in counted]
 
     def _encodings(self, texts: Sequence[str]) -> list[Any]:
         clean = [text[: self._limit].encode("utf-8", "replace").decode() for text in texts]
@@ -137,14 +137,23 @@ class TransformerClassifier:
         """Return probabilities of shape (texts, labels)."""
         return softmax(self.logits(texts) / self.settings.temperature)
 
+    def predict(self, texts: Sequence[str]) -> tuple[Probabilities, list[float]]:
+        """Return probabilities, and the share of each text's tokens that the tokenizer has no piece for."""
+        ids, shares = self._encode.with_unknown(texts)
+        return softmax(self._logits(ids) / self.settings.temperature), shares
+
     def logits(self, texts: Sequence[str]) -> Probabilities:
-        """Return the scores before softmax, shape (texts, labels).
+        """Return the scores before softmax, shape (texts, labels)."""
+        return self._logits(self._encode(texts))
+
+    def _logits(self, encoded: Sequence[Sequence[int]]) -> Probabilities:
+        """Return the scores of texts that are given as their tokens.
 
         Texts of equally many tokens are run together, each run on one thread, as many at once as there are processors;
         texts that come one by one are run on two threads. Nothing is padded, so a text's sums are added up as if it
         were alone. Texts with the same tokens are run once.
         """
-        ids = [tuple(row) for row in self._encode(texts)]
+        ids = [tuple(row) for row in encoded]
         batches = _batches(ids, 0 if self._alone else TOKENS_AT_ONCE)
         if len(batches) == 1:
             found = [self._run(batches[0], alone=len(batches[0]) == 1)]
@@ -158,10 +167,6 @@ class TransformerClassifier:
     def _run(self, batch: Batch, *, alone: bool = False) -> Probabilities:
         tokens = np.array(batch, np.int64)
         return self._sessions.run({"input_ids": tokens, "attention_mask": np.ones_like(tokens)}, alone=alone)
-
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
-        """Return the share of each text's tokens that the tokenizer has no piece for."""
-        return self._encode.unknown_shares(texts)
 
     def save(self, folder: Path) -> None:
         """Copy the files of the opened folder."""

@@ -99,7 +99,7 @@ def _training(train: TrainReport) -> Rows:
     scores = [f"{visible(name, 40)} {figure(value)}" for name, value in train.valid_macro_f1.items()]
     return [
         ("experiment", Code(train.experiment, 100)),
-        ("device", (Code(train.device, 60), f"· {whole(train.threads)} threads ·", Code(train.precision, 20))),
+        ("device", (Code(train.device, 60), f"· {at_once(train)} ·", Code(train.precision, 20))),
         (
             "training",
             f"{duration(train.seconds)}, {whole(len(train.epochs))} epochs, {figure(train.peak_memory_mb, 0)} MB",
@@ -107,6 +107,12 @@ def _training(train: TrainReport) -> Rows:
         ("macro-F1 on validation rows", listing(scores, 6)),
         _hash("baseline bundle", train.baseline_digest),
     ]
+
+
+def at_once(train: TrainReport) -> str:
+    """Return how many processes trained the model, if there were several, and how many threads each had."""
+    threads = f"{whole(train.threads)} threads"
+    return threads if train.processes == 1 else f"{whole(train.processes)} processes of {threads}"
 
 
 def _times(stages: Stages) -> Table:

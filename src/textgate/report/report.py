@@ -11,6 +11,7 @@ from textgate.report.details import sections
 from textgate.report.document import Block, Bullets, Code, Heading, Line, Paragraph, Piece, Strong
 from textgate.report.found import Found
 from textgate.report.markdown import visible
+from textgate.report.origin import at_once
 from textgate.verdicts import StageTime
 from textgate.wording import change, duration, excludes_0, figure, listing, whole
 
@@ -138,5 +139,5 @@ def _footer(found: Found) -> Line:
     if gate and gate.data_fingerprint:
         pieces += ["data", Code(gate.data_fingerprint[:12]), "·"]
     if train:
-        pieces += [f"trained {duration(train.seconds)} on {visible(train.device, 30)} ({train.threads} threads) ·"]
+        pieces += [f"trained {duration(train.seconds)} on {visible(train.device, 30)} ({at_once(train)}) ·"]
     return (*pieces, "pictures and the whole report: report.html among the run's artifacts")

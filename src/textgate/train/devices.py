@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from textgate.errors import CannotTell
@@ -18,6 +21,17 @@ def precision(device: str) -> torch.dtype:
     """Return bfloat16 where the hardware computes it, else float32."""
     fast = torch.cuda.is_bf16_supported() if device == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - torch has no public name for it
     return torch.bfloat16 if fast else torch.float32
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Raise MemoryError, which is said in one line, where torch has its own words for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            raise MemoryError(str(error).splitlines()[0]) from error
+        raise
 
 
 def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:

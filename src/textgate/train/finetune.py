@@ -6,7 +6,7 @@ Devlin et al. (2019), "BERT", for the recipe; the epoch with the best validation
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,18 +15,20 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
-from transformers.utils import logging
+from transformers import PreTrainedModel
 
 from textgate.config import Transformer
+from textgate.errors import CannotTell
 from textgate.evidence import Epoch
 from textgate.models.transformer import Encoder
 from textgate.train.checkpoint import Checkpoint, Tensors, restore, store
 from textgate.train.devices import precision, to_device
 from textgate.train.network import Texts, keep_states, lean_layers, mixed, working_copy
+from textgate.train.pretrained import pretrained, tokenizer
 from textgate.train.processes import ALONE, Processes
 
 MAX_GRADIENT = 1.0  # length of all gradients together, Pascanu et al. (2013)
+ENCODED = 4096  # texts at once: what a tokenizer says of one takes 7 kB, of which its ids are the least
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
 
 
@@ -72,7 +74,8 @@ def finetune(
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     # Fills every new tensor, which costs a tenth of the time and guards against reading what nothing was written to.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    model = _load(base, task)
+    model = pretrained(base, task.labels, task.config)
+    torch.nn.Module.to(model, task.device)
     learner = _learner(model, base, task, precision(task.device), processes)
     with processes.copy_of(checkpoint) as found:
         state = restore(found, learner.weights, learner.optimiser) or Checkpoint.fresh(learner.weights)
@@ -103,41 +106,23 @@ def _best(model: PreTrainedModel, weights: Tensors, state: Checkpoint) -> PreTra
     return model
 
 
-def _load(base: Path, task: Task) -> PreTrainedModel:
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        str(base),
-        local_files_only=True,
-        use_safetensors=True,
-        trust_remote_code=False,
-        attn_implementation="eager",  # the one that exports to ONNX without custom operators
-        id2label=dict(enumerate(task.labels)),
-        label2id={label: number for number, label in enumerate(task.labels)},
-        dtype=torch.float32,
-        hidden_dropout_prob=task.config.dropout,
-        attention_probs_dropout_prob=task.config.dropout,
-    )
-    encoder = getattr(model, model.base_model_prefix)
-    frozen = [encoder.embeddings] if task.config.freeze_embeddings else []
-    for part in (*frozen, *encoder.encoder.layer[: task.config.freeze_layers]):
-        part.requires_grad_(requires_grad=False)
-    torch.nn.Module.to(model, task.device)
-    return model
-
-
 def _learner(
     model: PreTrainedModel, base: Path, task: Task, dtype: torch.dtype, processes: Processes = ALONE
 ) -> Learner:
     weights = {name: value for name, value in model.named_parameters() if value.requires_grad}
     network = working_copy(model, dtype)
-    encode = Encoder(base, task.config.max_tokens)
-    train, valid = (Texts.of(encode(texts), task.device) for texts, _ in (task.train, task.valid))
+    encode = tokenizer(base, task.config.max_tokens)
+    train, valid = (Texts.of(_ids(encode, texts), task.device) for texts, _ in (task.train, task.valid))
     if task.config.freeze_embeddings and not task.config.dropout:
         train, valid = keep_states(network, task.config.freeze_layers, train, valid, processes=processes)
     lean_layers(network)
     optimiser = torch.optim.AdamW(weights.values(), lr=task.config.learning_rate, weight_decay=0.01, fused=True)
     return Learner(task, weights, network, train, valid, optimiser, processes)
+
+
+def _ids(encode: Encoder, texts: Sequence[str]) -> Iterator[list[int]]:
+    for start in range(0, len(texts), ENCODED):
+        yield from encode(texts[start : start + ENCODED])
 
 
 def _trained(learner: Learner) -> list[torch.Tensor]:
@@ -164,6 +149,8 @@ def _epoch(learner: Learner, number: int, advance: Callable[[], None]) -> Epoch:
         loss += missed.detach()
         advance()
     learner.processes.all_reduce(loss)
+    if not loss.isfinite():  # known to all processes, and said by the first
+        raise CannotTell(f"the training fell apart in epoch {number + 1} (loss {float(loss)}): lower learning_rate")
     score = _macro_f1(learner)
     seconds = round(time.monotonic() - started, 3)
     return Epoch(epoch=number + 1, train_loss=float(loss) / learner.batches, valid_macro_f1=score, seconds=seconds)

@@ -17,6 +17,7 @@ import psutil  # type: ignore[import-untyped]
 from textgate.choose import Choice
 from textgate.config import Transformer
 from textgate.errors import CannotTell
+from textgate.models.processors import processors
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -29,7 +30,7 @@ LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 def wanted(choice: Choice) -> int:
     """Return how many processes are to be started for this choice: 1 if none, or if torchrun started this one.
 
-    Raises CannotTell if an experiment asks for more than there are GPUs, and GPUs are used.
+    Raises CannotTell if an experiment asks for more than there are GPUs, or processors where no GPU is used.
     """
     models = [experiment.model for experiment in choice.experiments.values()]
     asked = [model.processes for model in models if isinstance(model, Transformer)]
@@ -41,8 +42,11 @@ def wanted(choice: Choice) -> int:
 
     gpus = torch.cuda.device_count() if choose_device(choice.train.device) == "cuda" else 0
     count = max(max(1, gpus) if number == "auto" else number for number in asked)
-    if 0 < gpus < count:
-        raise CannotTell(f"the experiment says processes: {count}, but there are {gpus} GPUs here: write auto")
+    have, what = (gpus, "GPUs") if gpus else (processors(), "processors")
+    if 1 < count > have:  # each loads the weights: a wrong number would take the machine's memory
+        raise CannotTell(
+            f"the experiment says processes: {count}, but there are {have} {what} here: write fewer, or auto"
+        )
     return count
 
 

@@ -8,7 +8,7 @@ refreshed after each step (Micikevicius et al. 2018, "Mixed precision training")
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,9 @@ from textgate.train.processes import ALONE, Processes
 
 AT_ONCE = 64  # texts, where nothing is learned from them
 MAX_STATES_BYTES = 1 << 30  # 700,000 tokens of 384 numbers; of more, they are computed again for each batch
-LEAN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)  # the classifiers on them read the first token alone
+# Between embeddings, layers and classifier these have nothing else (others convolve, project or norm once more), and
+# the classifier reads the first token alone.
+PLAIN_LAYERS = (BertLayer, RobertaLayer, XLMRobertaLayer)
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ class Texts:
     states: torch.Tensor | None = None
 
     @classmethod
-    def of(cls, ids: Sequence[Sequence[int]], device: str) -> Texts:
+    def of(cls, ids: Iterable[Sequence[int]], device: str) -> Texts:
         """Take the ids of each text; none may be empty."""
-        lengths = torch.tensor([len(row) for row in ids])
-        flat = torch.from_numpy(np.concatenate([np.asarray(row, np.int64) for row in ids]))
+        rows = [np.asarray(row, np.int64) for row in ids]
+        lengths = torch.tensor([len(row) for row in rows])
+        flat = torch.from_numpy(np.concatenate(rows))
         return cls(flat.to(device), lengths.cumsum(0) - lengths, lengths)
 
     def batch(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
@@ -94,13 +97,14 @@ def keep_states(
 ) -> tuple[Texts, ...]:
     """Compute what the frozen embeddings and layers make of the texts, and take them out of the network.
 
-    Returns the texts as they are, and leaves the network whole, if the states would take more than `max_bytes`.
+    Returns the texts as they are, and leaves the network whole, if the states would take more than `max_bytes`, or if
+    more happens to them than in BERT.
     """
     encoder = getattr(work, work.base_model_prefix)
-    width = work.config.hidden_size * next(work.parameters()).element_size()
-    if sum(len(texts.ids) for texts in all_texts) * width > max_bytes:
-        return all_texts
     layers = encoder.encoder.layer
+    width = work.config.hidden_size * next(work.parameters()).element_size()
+    if sum(len(texts.ids) for texts in all_texts) * width > max_bytes or not _plain(layers):
+        return all_texts
     encoder.encoder.layer = layers[:frozen_layers]
     with torch.no_grad(), mixed(work):
         kept = tuple(replace(texts, states=_states(encoder, texts, processes)) for texts in all_texts)
@@ -112,9 +116,13 @@ def keep_states(
 def lean_layers(work: PreTrainedModel) -> None:
     """Let each layer compute less, and the last one only what the classifier reads; with dropout, nothing changes."""
     layers = getattr(work, work.base_model_prefix).encoder.layer
-    if not work.config.hidden_dropout_prob and all(isinstance(layer, LEAN_LAYERS) for layer in layers):
+    if not work.config.hidden_dropout_prob and _plain(layers):
         for number, layer in enumerate(layers):
             layers[number] = _Lean(layer, slice(1) if number == len(layers) - 1 else slice(None))
+
+
+def _plain(layers: torch.nn.ModuleList) -> bool:
+    return all(isinstance(layer, PLAIN_LAYERS) for layer in layers)
 
 
 def _states(encoder: torch.nn.Module, texts: Texts, processes: Processes) -> torch.Tensor:

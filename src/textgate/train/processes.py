@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import torch
 
 Item = TypeVar("Item")
+TOLD = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # by torchrun to each
+BLOCK = 1 << 26  # bytes of a file sent at once: a checkpoint can be larger than the memory that is left
 
 
 @dataclass(frozen=True)
@@ -74,16 +76,23 @@ class Processes:
             return
         import torch
 
-        found = np.fromfile(path, np.uint8) if not self.rank and path.is_file() else np.empty(0, np.uint8)
-        size = torch.tensor([len(found)])
+        size = torch.tensor([path.stat().st_size if not self.rank and path.is_file() else 0])
         self.broadcast(size)
-        content = torch.from_numpy(np.empty(int(size), np.uint8) if self.rank else found)
-        self.broadcast(content)
         with tempfile.TemporaryDirectory() as folder:
             own = Path(folder) / path.name if self.rank else path
-            if self.rank and size:
-                content.numpy().tofile(own)
+            if size:
+                with own.open("wb" if self.rank else "rb") as file:
+                    for start in range(0, int(size), BLOCK):
+                        self._pass_on(file, min(BLOCK, int(size) - start))
             yield own
+
+    def _pass_on(self, file: IO[bytes], count: int) -> None:
+        import torch
+
+        block = np.zeros(count, np.uint8) if self.rank else np.fromfile(file, np.uint8, count)
+        self.broadcast(torch.from_numpy(block))
+        if self.rank:
+            block.tofile(file)
 
 
 ALONE = Processes()
@@ -93,11 +102,15 @@ ALONE = Processes()
 def joined(device: str) -> Iterator[Processes]:
     """Join the other processes, if torchrun started this one, and leave them at the end.
 
-    `device` is that of configs/train.yaml. Raises CannotTell if GPUs are to be used and this machine has fewer of them.
+    `device` is that of configs/train.yaml. Raises CannotTell if GPUs are to be used and this machine has fewer of them,
+    or if it was something else that set WORLD_SIZE.
     """
     if "WORLD_SIZE" not in os.environ:
         yield ALONE
         return
+    if unset := [name for name in TOLD if not os.environ.get(name)]:
+        cure = "start several processes with torchrun, or unset WORLD_SIZE for one"
+        raise CannotTell(f"WORLD_SIZE is set in the environment, but {', '.join(unset)} not: {cure}")
     import torch
     from torch import distributed
 

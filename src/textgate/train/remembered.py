@@ -24,9 +24,9 @@ class Remembered:
             self._known = self._model.predict_proba(texts)
         return self._known.copy()
 
-    def unknown_shares(self, texts: Sequence[str]) -> list[float]:
+    def predict(self, texts: Sequence[str]) -> tuple[Probabilities, list[float]]:
         """Return the model's answer."""
-        return self._model.unknown_shares(texts)
+        return self._model.predict(texts)
 
     def save(self, folder: Path) -> None:
         """Write the model's files."""

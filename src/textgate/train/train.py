@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from textgate.train.finetune import Task
 
 LOCK = Path("requirements.txt")
+CODE = Path(__file__).resolve().parent.parent
 VERSIONS = ("numpy", "onnxruntime", "safetensors", "scikit-learn", "tokenizers", "torch", "transformers")
 
 
@@ -104,7 +105,8 @@ class Training:
         train, valid = self.columns(self.train), self.columns(self.valid)
         task = finetune.Task(train, valid, self.data.labels, model, self.choice.train.seed, self.device)
         checkpoint = self.scratch / f"{name}-{self._settings(model)[:16]}.safetensors"
-        network, self.epochs = finetune.finetune(task, base, checkpoint, self.processes)
+        with devices.memory_errors():
+            network, self.epochs = finetune.finetune(task, base, checkpoint, self.processes)
         return network, base, task
 
     def _fit_transformer(self, name: str, model: Transformer) -> tuple[TextClassifier, Probabilities]:
@@ -115,10 +117,11 @@ class Training:
 
     def _settings(self, model: Transformer) -> str:
         """Return a hash of all that the weights depend on: a checkpoint of anything else must not be gone on with."""
-        code = "".join(map(sha256_file, (LOCK, *sorted(Path(__file__).parent.glob("*.py")))))
-        machine = f"{self.device} {self.processes.count}"
+        code = (file for folder in ("train", "models") for file in sorted(CODE.joinpath(folder).glob("*.py")))
+        hashes = map(sha256_file, (LOCK, *code))
+        machine = f"{self.device} {self.precision} {self.processes.count}"
         settings = (self.data.fingerprint, self.choice.train.model_dump_json(), model.model_dump_json(), machine)
-        return sha256_bytes("\n".join((code, *settings)).encode())
+        return sha256_bytes("\n".join((*hashes, *settings)).encode())
 
 
 def train(choice: Choice, data: DataReport, build: Path, processes: Processes = ALONE) -> TrainReport | None:
@@ -130,10 +133,11 @@ def train(choice: Choice, data: DataReport, build: Path, processes: Processes = 
     started = time.monotonic()
     with processes.first_alone():
         run = _training(choice, data, build, processes)
-    if processes.rank:
+    if processes.count > 1:  # before the first one does anything else: the others wait half an hour, and no longer
         for name, experiment in choice.experiments.items():
             if isinstance(experiment.model, Transformer):
-                run.fine_tune(name, experiment.model)
+                run.fine_tune(name, experiment.model) if processes.rank else run.fit(name)
+    if processes.rank:
         return None
     names = {"baseline": choice.train.baseline, "candidate": choice.train.experiment}
     digests = {
@@ -175,8 +179,9 @@ def megabytes(maxrss: int, system: str) -> float:
 def check_labels(run: Training) -> None:
     """Raise CannotTell if a label has no training or no validation row."""
     for split, rows in (("training", run.train), ("validation", run.valid)):
+        there = set(rows.labels)
         for label in run.data.labels:
-            if label not in rows.labels:
+            if label not in there:
                 raise CannotTell(f'label {label!r} has no {split} row: add rows, then run "make data"')
 
 
