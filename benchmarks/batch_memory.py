@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import ROOT, Ratio, Result, versions
+from scored_file import remove
 from serve_models import FOLDER, prepare
 from serve_servers import SERVE
 
@@ -64,6 +65,7 @@ def measured(rows: int, model: Path) -> Run:
     source, target = FOLDER / f"memory-{rows}.jsonl", FOLDER / "memory-scored.jsonl"
     load = round(os.getloadavg()[0], 2)
     try:
+        remove(target)
         make(source, rows)
         started, sizes = time.perf_counter(), list[int]()
         command: list[str | Path] = [SERVE / "python", "scripts/batch.py", source, target, "--model", model]
@@ -75,8 +77,8 @@ def measured(rows: int, model: Path) -> Run:
             raise CannotTell("batch scoring failed: " + " ".join(map(str, command)) + " says why")
         return Run(rows, time.perf_counter() - started, sizes, load)
     finally:
-        for path in (source, *FOLDER.glob("memory-scored.*")):
-            path.unlink(missing_ok=True)
+        source.unlink(missing_ok=True)
+        remove(target)
 
 
 def resident(session: int) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgate.errors import CannotTell
+
 LINE = re.compile(r"^import time: +(\d+) \| +\d+ \| +(\w+)", re.MULTILINE)
 HEAVY = {"torch", "transformers", "sklearn", "scipy", "pandas", "mlflow", "great_expectations", "matplotlib"}
 SHOWN = 4
@@ -19,7 +21,7 @@ TRAINING = "import sys; sys.path.insert(0, 'src'); import textgate.tracking, tex
 TRAINING += "textgate.train.finetune, textgate.train.export, sklearn.svm, sklearn.feature_extraction.text"
 INSTEAD = {  # of the script
     "train": ["-c", TRAINING],
-    "model_tests": ["-m", "pytest", "model_tests", "-s", "-q"],  # what it starts
+    "model_tests": ["-m", "pytest", "model_tests", "-s", "-q", "-p", "pytest_benchmark.plugin"],  # what it starts
 }
 
 
@@ -37,7 +39,10 @@ class ImportTimes:
 
 
 def import_times(project: Path, stage: str, environment: Mapping[str, str]) -> ImportTimes:
-    """Run a stage in a project where it has run before, and return what Python said about its imports."""
+    """Run a stage in a project where it has run before, and return what Python said about its imports.
+
+    Raises CannotTell, with the stage's last words, if it fails.
+    """
     settings = {"PYTHONPROFILEIMPORTTIME": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": "src"}
     done = subprocess.run(
         [project / ".venv/bin/python", *INSTEAD.get(stage, [f"scripts/{stage}.py"])],
@@ -45,9 +50,16 @@ def import_times(project: Path, stage: str, environment: Mapping[str, str]) -> I
         env={**environment, **settings},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise CannotTell(f"{stage} ended with {done.returncode}: {(done.stdout + said_besides(done.stderr))[-2000:]}")
     return read_times(done.stderr)
+
+
+def said_besides(said: str) -> str:
+    """Return what a stage printed beside the times of its imports."""
+    return "".join(line for line in said.splitlines(keepends=True) if not line.startswith("import time:"))
 
 
 def read_times(said: str) -> ImportTimes:

@@ -45,8 +45,8 @@ def critical_path(command: str) -> None:
     slow = [name for name, seconds in late.items() if seconds > AT_ONCE_S]
     Result(
         name=NAME,
-        what=f"ci.yml for a pull request: the longest that a job waits for more than the jobs that it needs (seconds); "
-        f"the critical path is {' → '.join(path)}",
+        what="ci.yml for a pull request, run here with few rows and environments that are there: the longest "
+        f"that a job waits for more than the jobs that it needs (seconds); the critical path is {' → '.join(path)}",
         command=command,
         goal=f"≤ {AT_ONCE_S:g} s",
         met=not slow,

@@ -10,6 +10,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import batch_memory  # noqa: E402 - the scripts import each other by these names
+import scored_file  # noqa: E402
 
 HOLD = "import sys; held = bytearray(b'x' * 60_000_000); print('held', flush=True); sys.stdin.read()"
 TWO = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {HOLD!r}])"
@@ -47,3 +48,11 @@ def test_rows__are_texts_and_hardly_any_is_there_twice(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == list(range(500))
     assert len({row["text"] for row in rows}) > 495
+
+
+def test_remove__frees_a_target_of_all_that_a_killed_run_left(tmp_path):
+    left = [tmp_path / f"scored.jsonl{ending}" for ending in ("", ".part", ".rejects.jsonl.part", ".state")]
+    for path in (*left, tmp_path / "scored-peer.jsonl"):
+        path.touch()
+    scored_file.remove(tmp_path / "scored.jsonl")
+    assert [path.name for path in tmp_path.iterdir()] == ["scored-peer.jsonl"]

@@ -1,11 +1,15 @@
 """What the benchmark of a pull request makes of a run's times, and what a stage that always runs must not import."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import pytest
 from tests.project import ROOT
+from tests.tested_project import make_project
+
+from textgate.errors import CannotTell
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -67,6 +71,22 @@ def test_read_times__modules_count_for_their_package_and_submodules_once():
     assert found.packages == {"numpy": pytest.approx(0.003), "yaml": pytest.approx(0.0005)}
     assert found.seconds == pytest.approx(0.0035)
     assert str(found) == "0.00 s (numpy 0.00, yaml 0.00)"
+
+
+def test_import_times__a_stage_that_fails_is_one_line_with_its_last_words(tmp_path):
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    with pytest.raises(CannotTell, match=r"(?s)^model_tests ended with 4: .*not found: model_tests") as caught:
+        import_times.import_times(tmp_path, "model_tests", os.environ)
+    assert "import time" not in str(caught.value)
+
+
+def test_import_times__of_the_model_tests_are_those_of_a_run_that_passes(tmp_path):
+    make_project(tmp_path)
+    for name in (".venv", "model_tests", "src"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}  # of who runs this
+    found = import_times.import_times(tmp_path, "model_tests", environment)
+    assert {"numpy", "pytest_benchmark", "textgate"} <= set(found.packages)
 
 
 def test_stages_that_always_run__import_nothing_that_takes_seconds():
