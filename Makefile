@@ -8,7 +8,8 @@ SCHEMA := $(VENV)/bin/check-jsonschema --builtin-schema vendor
 CHOICE = $(if $(filter-out undefined,$(origin EXPERIMENT)),--experiment "$(EXPERIMENT)") \
          $(if $(filter-out undefined,$(origin CHAMPION)),--champion "$(CHAMPION)")
 export PYTHONUTF8 := 1
-BENCHMARKS := bench-stats bench-latency bench-batch bench-batch-memory bench-batch-ray bench-serve bench-serve-start bench-train bench-pr
+BENCHMARKS := $(addprefix bench-,pr stats train latency batch batch-memory batch-ray serve-start serve)
+BENCH_READY := $(VENV)/dev-ready $(addsuffix /ready,.venv-bench .venv-serve .venv-scan .venv-ray .venv-ci .venv-judge .venv-sign)
 
 .PHONY: help pr test test-long test-deploy check workflows setup experiment experiments mlflow sweep \
         release verify promote retire rollback history compare reproduce data-diff \
@@ -122,20 +123,19 @@ ab-report: $(VENV)/ready ## compare champion and challenger by what they answere
 image: $(VENV)/dev-ready ## build the image and run it, without Docker (as root; buildah, podman, runc, debootstrap)
 	$(PY) -m pytest tests/test_deploy_image.py -m long
 
-workflows: $(VENV)/dev-ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
+workflows: $(VENV)/dev-ready .venv-judge/ready .venv-scan/ready .venv-ci/ready .venv-sign/ready .venv-serve/ready ## run the workflows against a GitHub on this machine [SCENARIO=]
 	$(PY) -m pytest tests/github -o python_files='scenario_*.py' $(if $(SCENARIO),-s -k "$(SCENARIO)",-n auto --dist loadfile)
 
 setup: .venv-ci/ready ## show how this repository's settings on GitHub differ from configs/repository.yaml; YES=1 sets them
 	.venv-ci/bin/python scripts/setup_repository.py $(if $(YES),--yes)
 
-bench: $(BENCHMARKS) ## measure everything beside named peers, into benchmarks/RESULTS.md (also make bench-serve, bench-train, …)
+bench: ## measure everything beside named peers, into benchmarks/RESULTS.md (also make bench-serve, bench-train, …)
+	@$(MAKE) --no-print-directory -j $(BENCH_READY)
+	@$(PY) benchmarks/run.py --since $(shell date +%s)  # make asks for the time before it runs the first line
+
 bench-pr: NAME := pull_request
-bench-batch-memory: NAME := batch_memory
-bench-batch-ray: NAME := batch_ray
-bench-serve-start: NAME := serve_start
-$(BENCHMARKS): $(VENV)/dev-ready .venv-bench/ready .venv-serve/ready .venv-scan/ready .venv-ray/ready
-	-$(PY) benchmarks/$(or $(NAME),$(@:bench-%=%)).py  # a goal that is missed ends it with 1, and is written down
-	$(PY) benchmarks/results.py
+$(BENCHMARKS): $(BENCH_READY)
+	@$(PY) benchmarks/run.py $(or $(NAME),$(subst -,_,$(@:bench-%=%)))
 
 clean: ## remove everything that was built (environments, downloads and the history in mlflow.db are kept)
 	rm -rf build dvc.lock .dvc/cache .dvc/tmp
@@ -156,24 +156,9 @@ $(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt requirements-wandb.txt req
 	.venv-scan/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-scan.txt
 	@touch $@
 
-.venv-ci/ready: requirements-ci.txt
-	$(PYTHON) -m venv .venv-ci
-	.venv-ci/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ci.txt
-	@touch $@
-
-.venv-sign/ready: requirements-sign.txt
-	$(PYTHON) -m venv .venv-sign
-	.venv-sign/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sign.txt
-	@touch $@
-
-.venv-serve/ready: requirements-serve.txt
-	$(PYTHON) -m venv .venv-serve
-	.venv-serve/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-serve.txt
-	@touch $@
-
-.venv-ray/ready: requirements-ray.txt
-	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-ray.txt
+.venv-%/ready: requirements-%.txt # ci, judge, ray, serve, sign: each holds what one kind of job imports
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 .venv-bench/ready: benchmarks/requirements.txt

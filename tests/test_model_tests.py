@@ -120,6 +120,26 @@ def test_run__an_invariance_that_changes_too_few_texts_is_not_checked_and_has_no
     assert not [failure for failure in found.failures if "lower case" in failure.test]
 
 
+JUDGED = """
+def test_answers(answers, together, request):
+    assert [text in answers for text in together] == [NOTED] * len(together)
+    answers |= {text: answer + 1 for text, answer in answers.items()}
+    alone = request.getfixturevalue("alone")
+    assert (alone.sum(axis=1) > 1.5).tolist() == [NOTED] * len(together)
+"""
+
+
+@pytest.mark.parametrize(("names", "noted"), [(("conftest.py", "test_latency.py"), True), (("conftest.py",), False)])
+def test_run__a_text_is_asked_alone_once_and_the_timed_answer_is_judged(project, monkeypatch, names, noted):
+    monkeypatch.chdir(project)
+    folder = suite(project, "test_accuracy.py", JUDGED.replace("NOTED", str(noted)))  # sorted before test_latency.py
+    for name in names:
+        shutil.copy(ROOT / "model_tests" / name, folder)
+    found = model_tests.run(folder, Path("build/model"))
+    assert found.failures == ()
+    assert found.groups["accuracy"].passed == 1
+
+
 # What stops a run leaves no evidence behind, not even old evidence.
 
 
