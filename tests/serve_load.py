@@ -14,28 +14,34 @@ WHILE_DOWN = 0.01  # between two tries to reach a service that is not there
 
 
 @dataclass
-class Load:
-    """What happened, as (time, what): a status, or the name of an error."""
+class Clients:
+    """Threads that each do what `_client` does until they are left."""
 
     address: tuple
     clients: int
-    outcomes: list = field(default_factory=list)
-    answered: list = field(default_factory=list)  # request ids of all predictions that were given
     stopped: threading.Event = field(default_factory=threading.Event)
     threads: list = field(default_factory=list)
 
     def __enter__(self):
         """Begin."""
-        self.threads = [threading.Thread(target=self._client, args=(seed,)) for seed in range(self.clients)]
+        self.threads = [threading.Thread(target=self._client, args=(number,)) for number in range(self.clients)]
         for thread in self.threads:
             thread.start()
         return self
 
     def __exit__(self, *_):
-        """End when each client has its last answer."""
+        """End when each is done with what it has begun."""
         self.stopped.set()
         for thread in self.threads:
             thread.join()
+
+
+@dataclass
+class Load(Clients):
+    """What happened, as (time, what): a status, or the name of an error."""
+
+    outcomes: list = field(default_factory=list)
+    answered: list = field(default_factory=list)  # request ids of all predictions that were given
 
     def _client(self, seed):
         """Ask until the end, or until the service says that it closes: then this client goes elsewhere."""

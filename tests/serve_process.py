@@ -39,6 +39,14 @@ def config_file(path, **sections):
     return path
 
 
+def until(true, seconds=START_SECONDS):
+    """Wait for something that happens by itself."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
 class ServeProcess:
     """scripts/serve.py; ready when it is made. Its audit log lies in `folder`/audit unless `audit` says another."""
 

@@ -19,8 +19,8 @@ from textgate.ab.tally import Groups
 from textgate.errors import CannotTell, Refused
 from textgate.evidence import Estimate
 from textgate.report.document import to_markdown
-from textgate.serve.audit.event import utc
 from textgate.serve.audit.log import AuditLog
+from textgate.serve.clock import utc
 
 LABELS = ("da", "nb", "sv")
 START = 1.79e9

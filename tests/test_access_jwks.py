@@ -178,6 +178,8 @@ def test_app__takes_tokens_of_an_issuer_over_https_and_503_without_it(issuer):
     ("http://issuer.example/jwks.json", "must be an https address, or a file"),
     ("file:///etc/passwd", "must be an https address, or a file"),
     ("https:///jwks.json", "must be an https address, or a file"),
+    ("https://issuer.example:0/", "must be an https address, or a file"),
+    ("https://issuer.example:99999/", "Port out of range 0-65535"),
     ("https://ada:secret@issuer.example/", "must not hold a user or a password"),
 ])  # fmt: skip
 def test_settings__only_https_without_a_password(place, message):

@@ -1,8 +1,6 @@
 """Every answer is in the log before it is given: once: through kills, full disks and wrong clocks."""
 
 import logging
-import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -15,10 +13,11 @@ from tests.project import EXAMPLE
 from textgate.config import load
 from textgate.errors import CannotTell, Refused
 from textgate.serve.audit.chain import MAX_LINE
-from textgate.serve.audit.event import utc
+from textgate.serve.audit.event import ENTRY, as_json
 from textgate.serve.audit.log import AuditLog
 from textgate.serve.audit.read import read
 from textgate.serve.audit.verify import verify
+from textgate.serve.clock import utc
 from textgate.serve.settings import ServeConfig
 
 APPEND_FOR_EVER = """
@@ -285,40 +284,8 @@ def test_clock__an_answer_of_the_past_is_recorded_in_the_order_in_which_it_was_g
     assert verify(tmp_path).holds
 
 
-def test_disk__a_failure_to_force_lines_onto_it_ends_the_log_until_a_restart(tmp_path, caplog):
-    log = AuditLog(config(tmp_path))
-    log.append([event()])
-    reader, writer = os.pipe()
-    os.dup2(writer, log._writer._fd)  # fsync of a pipe fails, as that of a broken disk does
-    log._writer._forced = -1
-    log.tend()
-    assert not log.ready()
-    with pytest.raises(OSError, match="Invalid argument"):
-        log.append([event()])
-    assert "audit log is not on the disk: restart" in caplog.text
-    log.close()
-    os.close(reader)
-    os.close(writer)
-
-
 def heads(caplog):
     return [(record.slot, record.n, record.hash) for record in caplog.records if record.message == "audit head"]
-
-
-def test_disk__a_log_that_somebody_deleted_ends_until_a_restart(tmp_path, caplog):
-    log = AuditLog(config(tmp_path / "log"))
-    log.append([event(0)])
-    shutil.rmtree(tmp_path / "log")
-    log.tend()
-    assert not log.ready()
-    for _ in range(2):
-        with pytest.raises(OSError, match="the audit log was deleted"):
-            log.append([event(1)])
-        log.tend()
-    log.close()
-    assert caplog.text.count("audit log was deleted: restart") == 1
-    assert "could not be deleted" not in caplog.text
-    AuditLog(config(tmp_path / "log")).close()
 
 
 def test_head__is_said_when_the_log_starts_and_when_it_stops(tmp_path, caplog):
@@ -368,8 +335,16 @@ def test_event__half_a_character_is_recorded_as_a_question_mark(tmp_path):
 
 def test_event__has_one_spelling_of_the_time():
     with pytest.raises(ValidationError):
-        event(at="2026-11-21 15:40:35")
+        ENTRY.validate_json(as_json(event(at="2026-11-21 15:40:35")))
     assert utc(0.5) == "1970-01-01T00:00:00.500Z"
+    assert utc(1_763_740_800.123) == "2025-11-21T16:00:00.123Z"
+    assert utc(0.9999999) == "1970-01-01T00:00:01.000Z"
+
+
+def test_event__is_read_back_as_it_was_written():
+    assert ENTRY.validate_json(as_json(event(7, text="snø"))) == event(7, text="snø")
+    broken = ENTRY.validate_json(as_json(event(client="ada \ud800", text="\udfff")))
+    assert broken == event(client="ada ?", text="?")
 
 
 def test_config__the_shipped_section_is_whole_and_keeps_no_texts():

@@ -1,5 +1,6 @@
 """No line of the audit log can be changed, removed, added or moved without being named, also by ten lines of Python."""
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -234,7 +235,7 @@ def test_document__its_ten_lines_know_the_anchor(tmp_path):
 
 def test_document__shows_a_line_as_it_is():
     shown = json.loads(re.search(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1])
-    assert list(shown["event"]) == list(event().model_dump())
+    assert list(shown["event"]) == [field.name for field in dataclasses.fields(event())]
 
 
 def test_script__says_it_with_its_exit_code(tmp_path):

@@ -59,6 +59,24 @@ def write_in_rust_to_full_disk(link):
     Tokenizer(models.WordLevel({"a": 0}, "a")).save(str(link))
 
 
+def test_run__another_environment_is_no_defect_of_ours(capsys):
+    def main():
+        import a_library_that_is_not_here  # noqa: F401
+
+    assert run(main) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"cannot tell: a_library_that_is_not_here is not installed in {sys.prefix}: take ")
+    assert said.count("\n") == 1
+
+
+def test_run__a_part_of_textgate_that_is_missing_is_a_defect(capsys):
+    def main():
+        import textgate.no_such_part  # noqa: F401
+
+    assert run(main) == 2
+    assert "a defect in textgate, ModuleNotFoundError" in capsys.readouterr().err
+
+
 def test_run__says_that_the_disk_is_full(capsys):
     assert run(write_to_full_disk) == 2
     assert capsys.readouterr().err == (

@@ -1,5 +1,6 @@
 """The service over HTTP: what it answers, what it says about itself, and what it writes down."""
 
+import gzip
 import hashlib
 import http.client
 import json
@@ -87,6 +88,21 @@ def test_answers__carry_security_headers_and_do_not_name_the_server(service):
         assert headers["Server"] is None
 
 
+def test_answers__are_the_same_written_at_once_and_by_uvicorn(service):
+    asked = b"%b /nowhere HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+    heads, bodies = [], []
+    for method in (b"GET", b"HEAD"):  # an answer to HEAD is left to uvicorn
+        head, _, body = service.raw(asked % method).partition(b"\r\n\r\n")
+        status, *lines = re.sub(rb"[0-9a-f-]{36}|\d\d:\d\d:\d\d", b"", head).split(b"\r\n")
+        heads.append((status, sorted(lines)))
+        bodies.append(body)
+    assert heads[0] == heads[1]
+    assert {b"connection: close", b"content-type: application/problem+json"} < set(heads[0][1])
+    assert any(line.startswith(b"date: ") for line in heads[0][1])
+    assert json.loads(bodies[0])["status"] == 404
+    assert bodies[1] == b""
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
@@ -123,6 +139,12 @@ def test_predict__only_json_is_taken(service):
         answer = service.post("/predict", {"text": NORTH}, {"Content-Type": kind})
         assert problem(answer, 415) == "Send the body as application/json."
     assert service.post("/predict", {"text": NORTH}, {"Content-Type": "Application/JSON; charset=utf-8"})[0] == 200
+
+
+def test_predict__a_compressed_body_is_told_so(service):
+    packed = service.post("/predict", gzip.compress(b'{"text": "snow"}'), {"Content-Encoding": "gzip"})
+    assert problem(packed, 415) == "Send the body as it is, not compressed."
+    assert packed[1]["Accept-Encoding"] == "identity"
 
 
 def test_unknown_addresses_and_methods__are_problems(service):
@@ -195,6 +217,7 @@ def test_metrics__count_requests_predictions_and_refusals(service):
         "bad": ("textgate_rejected_total", {"reason": "bad"}),
         "north": ("textgate_predictions_total", {"label": "north", "variant": "champion"}),
         "sure": ("textgate_confidence_count", {"variant": "champion"}),
+        "model": ("textgate_model_seconds_count", {"variant": "champion"}),
         "characters": ("textgate_text_characters_sum", {}),
         "unknown": ("textgate_unknown_share_count", {}),
     }
@@ -204,7 +227,7 @@ def test_metrics__count_requests_predictions_and_refusals(service):
     grown = {key: service.metric(name, **labels) - before[key] for key, (name, labels) in names.items()}
     texts = len(NORTH) + len(SOUTH)
     assert grown == {
-        "answers": 1, "times": 2, "bad": 1, "north": 1, "sure": 2, "characters": texts, "unknown": 2,
+        "answers": 1, "times": 2, "bad": 1, "north": 1, "sure": 2, "model": 1, "characters": texts, "unknown": 2,
     }  # fmt: skip
     assert service.metric("process_resident_memory_bytes") > 0
 

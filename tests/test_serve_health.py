@@ -4,13 +4,11 @@ import http.client
 import json
 import re
 import shutil
-import time
 
 import pytest
-from tests.serve_process import ServeProcess, small_bundle
+from tests.serve_process import ServeProcess, small_bundle, until
 
 JSON = {"Content-Type": "application/json"}
-PATIENCE_SECONDS = 60  # on a busy machine
 
 
 @pytest.fixture
@@ -18,11 +16,11 @@ def bundle(tmp_path):
     return small_bundle(tmp_path / "bundle")
 
 
-def until(true):
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("head")
+    with ServeProcess(folder, small_bundle(folder / "bundle")) as process:
+        yield process
 
 
 class Scraper:
@@ -84,3 +82,20 @@ def test_metrics__no_series_says_when_another_was_made(tmp_path, bundle, workers
         shown = service.get("/metrics")[2].decode()
     assert "textgate_requests_total" in shown
     assert "_created" not in shown
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/version", "/", "/openapi.json"])
+def test_head__is_answered_as_get_without_the_body_and_the_connection_goes_on(service, path):
+    connection = http.client.HTTPConnection(*service.address, timeout=30)
+    for method in ("HEAD", "GET"):
+        connection.request(method, path)
+        answer = connection.getresponse()
+        length, body = int(answer.headers["Content-Length"]), answer.read()
+        assert (answer.status, len(body)) == (200, length if method == "GET" else 0)
+
+
+def test_head__is_no_way_to_ask_the_model(service):
+    connection = http.client.HTTPConnection(*service.address, timeout=30)
+    connection.request("HEAD", "/predict")
+    assert (answer := connection.getresponse()).status == 405
+    assert answer.headers["Allow"] == "POST"

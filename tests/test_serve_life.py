@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import resource
 import signal
 import socket
@@ -10,10 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from tests.serve_process import ROOT, ServeProcess, config_file, small_bundle
+from tests.serve_process import ROOT, ServeProcess, config_file, small_bundle, until
 
 LONG = {"text": " ".join(f"word{number}" for number in range(60))}  # is explained until its time is over
 JSON = {"Content-Type": "application/json"}
@@ -27,14 +25,6 @@ def bundle(tmp_path_factory):
 def explaining(seconds, **listen):
     """Sections of a service whose /explain of a long text takes that long."""
     return {"explain": {"evaluations": 10_000_000, "seconds": seconds}, "listen": listen}
-
-
-def until(true, seconds=20):
-    """Wait for something that happens by itself."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def sent(service, path, body):
@@ -101,6 +91,15 @@ def test_sigterm__under_load_a_client_that_minds_connection_close_loses_nothing(
         for thread in threads:
             thread.join()
         assert (errors, set(answers)) == ([], {200})
+
+
+def test_sighup__of_a_terminal_that_is_closed_ends_it_in_order(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **explaining(1.0)) as service:
+        connection = sent(service, "/explain", LONG)
+        service.process.send_signal(signal.SIGHUP)
+        assert connection.getresponse().status == 200
+        assert service.process.wait(20) == 0
+        assert service.log()[-1]["message"] == "stopped"
 
 
 def test_sigint__ends_it_at_once_and_without_a_traceback(tmp_path, bundle):
@@ -205,6 +204,14 @@ def test_start__a_port_that_is_none_is_one_line(port):
     [
         ({"listen": {"porto": 1}}, "listen.porto: unknown key (known: host, port, workers, "),
         ({"limits": {"texts": 0}}, "limits.texts: Input should be greater than or equal to 1 (found '0')"),
+        (
+            {"listen": {"host": ""}},
+            "listen.host: name an address of this machine, such as 127.0.0.1; 0.0.0.0 means all",
+        ),
+        ({"listen": {"proxies": ["*"]}}, "listen.proxies.0: must be an address or a network, such as 10.0.0.7 or 10."),
+        ({"listen": {"proxies": ["10.0.0.7/8"]}}, "listen.proxies.0: must be an address or a network, such as 10."),
+        ({"listen": {"header_seconds": 5000}}, "listen.header_seconds: Input should be less than or equal to 3600 "),
+        ({"audit": {"keep_days": 1_000_000}}, "audit.keep_days: Input should be less than or equal to 36500 "),
         ({"split": {"kind": "split"}}, "split: share must be above 0, or kind none"),
         (
             {"split": {"kind": "split", "share": 0.1}},
@@ -228,50 +235,3 @@ def test_start__no_place_for_the_audit_log_is_said(tmp_path, bundle):
         assert code == 2
         assert said.count("\n") == 1
         assert f"{tmp_path}/file" in said + log
-
-
-def children(pid):
-    """Process ids of the workers."""
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return {int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()}
-
-
-def gone(pid):
-    """Whether a process has ended, collected or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def test_workers__count_together_and_one_that_dies_is_replaced(tmp_path, bundle, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with ServeProcess(tmp_path, bundle, listen={"workers": 2}) as service:
-        until(lambda: service.text().count('"ready"') == 2)
-        for _ in range(20):
-            assert service.predict("snow")[0] == 200
-        assert service.metric("textgate_predictions_total") == 20
-        assert len(list((tmp_path / "audit").iterdir())) >= 2
-        before = children(service.process.pid)
-        victim = min(before)
-        os.kill(victim, signal.SIGKILL)
-        until(lambda: service.text().count('"ready"') == 3)
-        after = children(service.process.pid)
-        assert (len(after), victim in after) == (2, False)
-        assert service.predict("snow")[0] == 200
-        assert service.metric("textgate_predictions_total") == 21
-        assert list(tmp_path.glob("textgate-metrics-*/*.db")) != []
-        assert list(tmp_path.glob(f"textgate-metrics-*/gauge_live*_{victim}.db")) == []
-        assert service.stop() == 0
-        assert all(gone(pid) for pid in after)
-        assert list(tmp_path.glob("textgate-metrics-*")) == []
-
-
-def test_workers__end_with_their_supervisor(tmp_path, bundle):
-    with ServeProcess(tmp_path, bundle, listen={"workers": 2}) as service:
-        until(lambda: service.text().count('"ready"') == 2)
-        workers = children(service.process.pid)
-        service.kill()
-        until(lambda: all(gone(pid) for pid in workers))
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(service.address)

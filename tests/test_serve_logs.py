@@ -42,3 +42,19 @@ def test_log__that_nobody_reads_any_more_costs_no_answer_and_no_connection(unrea
         assert connection.sock is ours
     process.terminate()
     assert "Traceback" not in process.stderr.read()
+
+
+def test_log__that_is_read_too_slowly_holds_nobody_up_and_says_what_it_left_out(tmp_path):
+    config = config_file(tmp_path / "serve.yaml", audit={"folder": str(tmp_path / "audit")})
+    options = ["--config", config, "--model", small_bundle(tmp_path / "bundle"), "--port", "0"]
+    command = [sys.executable, "scripts/serve.py", *map(str, options)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        address = urllib.parse.urlsplit(json.loads(process.stdout.readline())["address"]).netloc
+        connection = http.client.HTTPConnection(address, timeout=30)
+        for _ in range(600):  # a pipe holds 64 kB: some 300 lines
+            connection.request("GET", "/health")
+            assert connection.getresponse().read() == b'{"status":"alive"}'
+        process.terminate()
+        lines = [json.loads(line) for line in process.stdout]
+        assert process.wait() == 0
+    assert 0 < sum(line.get("endpoint") == "/health" for line in lines) < 600

@@ -203,7 +203,7 @@ def test_turn_away__counts_who_was_read_in_this_turn_and_no_longer():
 def test_turn_away__says_when_to_come_back(wait_s, said):
     answer = TurnAway(lambda *_: wait_s)(scope(), GOOD)
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert b"\r\nRetry-After: %b\r\n" % said in answer
+    assert b"\r\nretry-after: %b\r\n" % said in answer
 
 
 @pytest.mark.parametrize("other", [scope("GET"), scope(path="/explain"), scope(path="/metrics")])

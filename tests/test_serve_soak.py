@@ -4,15 +4,14 @@ import contextlib
 import json
 import os
 import socket
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
 
 import pytest
-from tests.serve_load import Load
+from tests.serve_load import Clients, Load
 from tests.serve_process import ServeProcess, small_bundle
 
 from textgate.serve.audit.verify import verify
@@ -35,29 +34,12 @@ ATTACKS = (
 
 
 @dataclass
-class Attackers:
+class Attackers(Clients):
     """Clients that mean no good: each sends what no server likes, waits a moment and hangs up."""
 
-    address: tuple
-    clients: int
     sent: int = 0
-    stopped: threading.Event = field(default_factory=threading.Event)
-    threads: list = field(default_factory=list)
 
-    def __enter__(self):
-        """Begin."""
-        self.threads = [threading.Thread(target=self._attack, args=(number,)) for number in range(self.clients)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        """End."""
-        self.stopped.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _attack(self, first):
+    def _client(self, first):
         for attack in cycle((*ATTACKS[first:], *ATTACKS[:first])):
             with contextlib.suppress(OSError), socket.create_connection(self.address, timeout=2) as connection:
                 self.sent += 1

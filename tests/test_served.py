@@ -137,7 +137,7 @@ def test_start__answers_from_the_champion(fetched):
         assert (answered.variant, answered.version, answered.shadow) == ("champion", "v0.1.0", None)
         assert answered.digest == served.bundle.digest
         assert [one.label for one in answered.predictions] == ["north", "south"]
-        assert list(answered.unknown_shares) == served.bundle.classifier.unknown_shares(["snow and ice", "sand"])
+        assert list(answered.unknown_shares) == served.bundle.classifier.predict(["snow and ice", "sand"])[1]
         about = {"variant": "champion", "version": "v0.1.0", "digest": answered.digest, "kind": "tfidf"}
         assert counted("model_info", **about) == 1
         await models.stop()

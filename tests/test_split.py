@@ -2,11 +2,14 @@
 
 import asyncio
 
+import numpy as np
 import pytest
 from tests.served_example import config, counted, make_version, started
-from tests.small import small_rows
+from tests.small import fit_tfidf, small_rows
 
 from textgate.models.processors import processors
+from textgate.serve.problems import Problem
+from textgate.serve.served import WARM_UP
 from textgate.serve.split import goes_to_challenger
 
 ONE, OTHER = "1" * 64, "2" * 64
@@ -98,6 +101,7 @@ def test_shadow__the_champion_answers_and_the_challenger_is_asked_the_same(pair)
             assert answered.variant == "champion"
             unseen = await answered.shadow
             assert (unseen.variant, unseen.version, len(unseen.predictions)) == ("challenger", "v0.2.0", 10)
+            assert min(answered.seconds, unseen.seconds) > 0
         assert since(before) == {"yes": 10, "no": 0, "dropped": 0}
 
     run(test)
@@ -122,6 +126,26 @@ def test_shadow__counts_where_the_two_disagree(tmp_path):
         async with started(config(make_version(tmp_path, "v0.1.0"), turned, ("shadow", 1.0))) as models:
             await (await models.predict(["snow", "sand", "ice"], "somebody")).shadow
         assert since(before) == {"yes": 0, "no": 3, "dropped": 0}
+
+    run(test)
+
+
+def test_shadow__a_challenger_that_fails_shows_in_a_figure_of_its_own(tmp_path):
+    broken = fit_tfidf()
+    unasked = set(broken._columns("snow")).difference(*map(broken._columns, WARM_UP))
+    broken._tensors["idf"][list(unasked)] = np.nan  # so its warm-up shows nothing
+    versions = make_version(tmp_path, "v0.1.0"), make_version(tmp_path, "v0.2.0", model=broken)
+
+    def failures():
+        return [counted("model_failures_total", variant=variant) for variant in ("champion", "challenger")]
+
+    async def test():
+        champion, challenger = failures()
+        async with started(config(*versions, ("shadow", 1.0))) as models:
+            answered = await models.predict(["snow"], "somebody")
+            with pytest.raises(Problem, match="the model failed on this text"):
+                await answered.shadow
+        assert failures() == [champion, challenger + 1]
 
     run(test)
 

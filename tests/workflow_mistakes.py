@@ -95,6 +95,15 @@ MISTAKES = {
     rules.no_job_is_skipped_by_a_distant_one: [
         ("ci", in_job("scan", "    if: .*\n"), r"\1", "scan is skipped whenever launch is"),
     ],
+    rules.runs_what_it_installed: [
+        (
+            "ci",
+            in_job("gate", r"\.venv-judge/ready"),
+            r"\1.venv-ci/ready",
+            "gate runs .venv-judge and does not make it",
+        ),
+        ("deploy", r"\.venv-ci/ready", ".venv/ready", "runs .venv-ci and does not make it"),
+    ],
     rules.short: [
         ("release", "^jobs:", "#\n" * 150 + "jobs:", "lines"),
     ],

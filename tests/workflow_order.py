@@ -7,7 +7,7 @@ from tests.workflow_file import ROOT, File, condition, uses
 from textgate.pipeline import STAGES
 from textgate.yaml_file import read_yaml
 
-STAGE = re.compile(r"^\.venv/bin/python scripts/pr\.py --stage (\w+)")
+STAGE = re.compile(r"^\.venv(?:-judge)?/bin/python scripts/pr\.py --stage (\w+)")
 AFTER = {
     "train": {"check", "plan"}, "model_tests": {"train"}, "scan": {"train"},
     "gate": {"model_tests", "scan"}, "deploy": {"gate"},

@@ -23,6 +23,7 @@ LONGER = {"ci": 240}  # one story, read from top to bottom: two jobs for a GPU i
 PROGRAM = re.compile(
     r"(?:^|[\s(])(?:if|for|while|case|until|jq|eval|curl|wget|sudo)\b|-c\b|[;|&<>`]|\$\(|\\$", re.MULTILINE
 )
+ENVIRONMENT = re.compile(r"(?<!\S)(\.venv[\w-]*)/")
 PIN = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 USES = re.compile(r"\buses:\s*['\"]?([^\s'\",}]+)")
 VERSION = re.compile(r"\s*(v\d+\.\d+\.\d+)\b")
@@ -121,6 +122,19 @@ def one_plain_command_a_line(file: File) -> list[str]:
     return found
 
 
+def runs_what_it_installed(file: File) -> list[str]:
+    """Ask that a job makes each environment that a command of it is run from."""
+    found = []
+    for name, job in file.jobs.items():
+        steps = job.get("steps", [])
+        made = {
+            word.partition("/")[0] for step in steps for word in step.get("with", {}).get("environments", "").split()
+        }
+        used = {match for step in steps for match in ENVIRONMENT.findall(step.get("run", ""))}
+        found += [f"{name} runs {environment} and does not make it" for environment in sorted(used - made)]
+    return found
+
+
 def no_secret_where_foreign_code_runs(file: File) -> list[str]:
     found = (
         []
@@ -197,6 +211,6 @@ ANYWHERE = (
 IN_WORKFLOWS = (
     no_permissions_unless_a_job_asks, a_reason_beside_every_write, only_known_events, an_end_and_a_place_for_every_job,
     no_secret_where_foreign_code_runs, no_write_where_foreign_code_runs, no_cache_in_privileged_workflows,
-    no_job_is_skipped_by_a_distant_one,
+    no_job_is_skipped_by_a_distant_one, runs_what_it_installed,
 )  # fmt: skip
 IN_ACTIONS = (no_cache_in_privileged_workflows,)

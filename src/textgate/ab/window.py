@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from textgate.serve.audit.event import Event, utc
+from textgate.serve.audit.event import Event
+from textgate.serve.clock import utc
 
 Mode = Literal["split", "shadow"]
 

@@ -6,6 +6,7 @@ import asyncio
 
 from fastapi import Depends, FastAPI
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from textgate.serve import card_page, health, openapi, page
 from textgate.serve.access.access import Access, check_start
@@ -56,7 +57,7 @@ def create(config: ServeConfig) -> FastAPI:
     openapi.complete(app)
     endpoints = frozenset(app.openapi()["paths"]) | {"/", "/openapi.json"}
     turn_away = TurnAway(lambda texts, coming: None if life.stopping else models.too_long_s(texts, coming))
-    app.state.envelope = Envelope(app, config, endpoints, direct, life, turn_away)
+    app.state.envelope = Envelope(_head_as_get(app), config, endpoints, direct, life, turn_away)
     return app
 
 
@@ -83,6 +84,15 @@ def _add_asking(app: FastAPI, access: Access, answering: Answering) -> dict[str,
         described = openapi.of(path, answering)
         app.add_api_route(path, _described, methods=["POST"], dependencies=[Depends(one.guard)], **described)
     return direct
+
+
+def _head_as_get(app: ASGIApp) -> ASGIApp:
+    """Answer HEAD as GET, for monitors that ask so; the protocol leaves the body out. FastAPI itself says 405."""
+
+    async def called(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "method": "GET"} if scope["method"] == "HEAD" else scope, receive, send)
+
+    return called
 
 
 async def _described() -> Response:

@@ -17,7 +17,7 @@ from textgate.serve.body import Gone, read_body
 from textgate.serve.lifespan import Lifespan
 from textgate.serve.logs import LOG
 from textgate.serve.problems import MEDIA_TYPE, NOTHING, Problem
-from textgate.serve.ready_made import HEADERS, TurnAway
+from textgate.serve.ready_made import HEADERS, TurnAway, head
 from textgate.serve.settings import ServeConfig
 
 JSON = "application/json"
@@ -102,6 +102,7 @@ class Exchange:
         self.request_id = id_of(self._headers.get(b"x-request-id", b""))
         self._state = scope["state"]
         self._state["request_id"] = self.request_id
+        self._write: Callable[..., bool] = self._state.get("write", _never)  # the protocol leaves it there
         self._scope, self._receive, self._send, self._life = scope, receive, send, life
         self._begun = self._read = False
 
@@ -131,9 +132,7 @@ class Exchange:
             names = {name for name, _ in own}
             added = [header for header in RAW_HEADERS if header[0] not in names]
             added.append((b"x-request-id", self.request_id.encode()))
-            # Who waits to be asked for its body will not send it, so the connection can carry no other request.
-            unsent = not self._read and b"expect" in self._headers and b"connection" not in names
-            if self._life.stopping or unsent:
+            if self._last() and b"connection" not in names:
                 added.append((b"connection", b"close"))
             message = {**message, "headers": [*own, *added]}
         await self._send(message)
@@ -145,10 +144,21 @@ class Exchange:
 
     async def give(self, status: int, body: bytes, kind: str, more: Mapping[str, str] = NOTHING) -> None:
         """Answer."""
+        start = head(status, kind, more, self.request_id, len(body))
+        if self._write(start, body, close=self._last()):
+            self.status, self._begun = status, True
+            return
         headers = {"content-type": kind, "content-length": str(len(body)), **more}
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self.send({"type": "http.response.start", "status": status, "headers": raw})
         await self.send({"type": "http.response.body", "body": body})
+
+    def _last(self) -> bool:
+        """Say whether the connection can carry no other request.
+
+        Who waits to be asked for its body, and is not, will not send it.
+        """
+        return self._life.stopping or (not self._read and b"expect" in self._headers)
 
     @property
     def client(self) -> str:
@@ -161,3 +171,8 @@ class Exchange:
         """Return the version of the model that was asked, if one was."""
         found: str | None = self._state.get("version")
         return found
+
+
+def _never(*_answer: object, close: bool) -> bool:  # noqa: ARG001 - as the protocol's
+    """Stand in where there is no connection of ours: what is not written whole goes the usual way."""
+    return False

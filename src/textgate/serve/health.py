@@ -73,12 +73,16 @@ def routes(readiness: Readiness, models: Models, access: Access) -> APIRouter:
     async def _version() -> Version:
         return _versions(models)
 
-    guard, figures = Depends(access.guard("admin")), "Figures for Prometheus"
+    guard, summary = Depends(access.guard("admin")), "Figures for Prometheus"
 
-    @router.get("/metrics", summary=figures, dependencies=[guard], response_class=Response, responses=TEXT)
+    @router.get("/metrics", summary=summary, dependencies=[guard], response_class=Response, responses=TEXT)
     async def _metrics() -> Response:
         readiness.why_not()
-        return Response(generate_latest(registry()), media_type=CONTENT_TYPE_LATEST)
+        try:
+            figures = generate_latest(registry())
+        except FileNotFoundError:  # those of a worker that could not start, which were just deleted
+            figures = generate_latest(registry())
+        return Response(figures, media_type=CONTENT_TYPE_LATEST)
 
     return router
 

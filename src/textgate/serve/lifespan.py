@@ -1,7 +1,7 @@
 """The start and the end of a process that serves.
 
-SIGTERM ends it in two steps: first /ready says no and every answer closes its connection, so that whoever spreads the
-requests goes elsewhere; then uvicorn lets nobody in any more and waits for what is being answered.
+SIGTERM or SIGHUP ends it in two steps: first /ready says no and every answer closes its connection, so that whoever
+spreads the requests goes elsewhere; then uvicorn lets nobody in any more and waits for what is being answered.
 """
 
 from __future__ import annotations
@@ -70,6 +70,8 @@ class Lifespan:
             loop.call_soon_threadsafe(begin)
 
         signal.signal(signal.SIGTERM, on_signal)
+        if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # a closed terminal; under nohup it is ignored
+            signal.signal(signal.SIGHUP, on_signal)
         if parent := parent_process():  # a supervisor that was killed must not leave us behind, holding its port
             loop.add_reader(parent.sentinel, self._orphaned, loop, parent.sentinel, begin)
 

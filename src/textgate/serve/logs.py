@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import select
 import sys
 import time
 import traceback
-from functools import lru_cache
 from logging.config import dictConfig
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from textgate.serve.clock import utc
 
 LOG = logging.getLogger("textgate.serve")
 USUAL = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "color_message"}
@@ -22,7 +26,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line. Of an exception it shows kind and place; its message may quote what a client sent."""
-        line: dict[str, Any] = {"time": _time(record.created), "level": record.levelname.lower()}
+        line: dict[str, Any] = {"time": utc(record.created), "level": record.levelname.lower()}
         if message := record.getMessage():
             line["message"] = message
         line |= {key: value for key, value in record.__dict__.items() if key not in USUAL}
@@ -36,18 +40,46 @@ def write(line: dict[str, Any]) -> None:
 
     A log that nobody reads any more, or whose disk is full, keeps no answer back: the audit log alone does.
     """
-    with contextlib.suppress(OSError):
-        sys.stdout.write(ENCODER.encode({"time": _time(time.time()), "level": "info", **line}) + "\n")
-        sys.stdout.flush()
+    whole = {"time": utc(time.time()), "level": "info", **line}
+    try:
+        encoded = to_json(whole)  # a third of the time of `json`
+    except PydanticSerializationError:  # half a character (a lone surrogate), which UTF-8 lacks
+        encoded = ENCODER.encode(whole).encode()
+    OUT.put(encoded)
 
 
-def _time(seconds: float) -> str:
-    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03}Z"
+class Out(logging.Handler):
+    """stdout, without waiting for who reads it: a line that finds no room is dropped, and it is said how many were.
 
+    A pipe that can be written to has room for 4,096 bytes (PIPE_BUF), more than our lines have.
+    """
 
-@lru_cache(maxsize=2)
-def _second(seconds: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    def __init__(self) -> None:
+        """Write to this process's stdout; until `open`, as anybody does."""
+        super().__init__()
+        self.dropped = 0
+        self._room: select.poll | None = None
+
+    def open(self) -> None:
+        """Look from now on whether there is room."""
+        self._room = select.poll()
+        self._room.register(sys.stdout.fileno(), select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        self.put(self.format(record).encode("utf-8", "backslashreplace"))
+
+    def put(self, line: bytes) -> None:
+        """Write a line. A broken pipe and a full disk keep no answer back either."""
+        if self._room and not self._room.poll(0):
+            self.dropped += 1
+            return
+        if self.dropped:
+            said = {"time": utc(time.time()), "level": "warning", "message": "log not read", "lines": self.dropped}
+            line, self.dropped = to_json(said) + b"\n" + line, 0
+        with contextlib.suppress(OSError):
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
 
 
 def _where(error: BaseException) -> dict[str, Any]:
@@ -58,11 +90,12 @@ def _where(error: BaseException) -> dict[str, Any]:
     }
 
 
+OUT = Out()
 CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": JsonLines}},
-    "handlers": {"out": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "json"}},
+    "handlers": {"out": {"()": lambda: OUT, "formatter": "json"}},
     "root": {"level": "WARNING", "handlers": ["out"]},
     "loggers": {"textgate": {"level": "INFO"}, "uvicorn.error": {"level": "ERROR"}},
 }
@@ -72,4 +105,5 @@ def start() -> None:
     """Write logs as `CONFIG` says, and leave out what no line shows and each would pay for."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a line that cannot be written is no reason for a traceback
+    OUT.open()
     dictConfig(CONFIG)

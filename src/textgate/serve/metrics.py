@@ -35,6 +35,13 @@ QUEUE = Gauge("textgate_queue_texts", "Texts waiting", multiprocess_mode="livesu
 BATCH = Histogram("textgate_batch_texts", "Texts scored at once", buckets=SIZES)
 PREDICTIONS = Counter("textgate_predictions", "Texts answered", ("variant", "label"))
 CONFIDENCE = Histogram("textgate_confidence", "Probability of the label that was given", ("variant",), buckets=SHARES)
+MODEL_SECONDS = Histogram(  # a challenger that is asked unseen shows in no time to answer
+    "textgate_model_seconds",
+    "Time until a model had answered a request, waiting included",
+    ("variant",),
+    buckets=SECONDS,
+)
+MODEL_FAILURES = Counter("textgate_model_failures", "Requests that a model failed on", ("variant",))
 TEXT_CHARACTERS = Histogram("textgate_text_characters", "Characters a text", buckets=CHARACTERS)
 UNKNOWN_SHARE = Histogram("textgate_unknown_share", "Share of unknown tokens or n-grams a text", buckets=SHARES)
 SHADOW = Counter("textgate_shadow", "Texts that the challenger answered unseen", ("agrees",))  # yes, no, dropped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 from textgate.models.processors import processors
 from textgate.prediction import Prediction
 from textgate.serve.batcher import Batcher, busy
-from textgate.serve.metrics import SHADOW
+from textgate.serve.metrics import MODEL_FAILURES, SHADOW
+from textgate.serve.problems import Problem
 from textgate.serve.reload import Loaded, Place
 from textgate.serve.served import Scored, Served, Variant
 from textgate.serve.settings import Lanes, ServeConfig
@@ -30,6 +32,7 @@ class Answered:
     digest: str
     predictions: tuple[Prediction, ...]
     unknown_shares: tuple[float, ...]
+    seconds: float | None  # until it had answered, waiting included; None for what stood in no queue
     shadow: asyncio.Future[Answered] | None  # what the challenger says about them, if it is asked unseen
 
 
@@ -149,13 +152,20 @@ class Models:
 
 
 async def _ask(loaded: Loaded, variant: Variant, texts: Sequence[str]) -> Answered:
-    scored = await loaded.batcher.answer(texts)
+    began = time.perf_counter()
+    try:
+        scored = await loaded.batcher.answer(texts)
+    except Problem as problem:
+        if problem.status == 500:
+            MODEL_FAILURES.labels(variant).inc()
+        raise
     return Answered(
         variant=variant,
         version=loaded.served.version,
         digest=loaded.served.bundle.digest,
         predictions=tuple(one.prediction for one in scored),
         unknown_shares=tuple(one.unknown_share for one in scored),
+        seconds=time.perf_counter() - began,
         shadow=None,
     )
 

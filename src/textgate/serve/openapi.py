@@ -21,7 +21,7 @@ EVERYWHERE = {
     500: "The service failed",
     503: "Busy, stopping, or not able to record the answer: ask again after Retry-After seconds",
 }
-ASKED = {415: "The body is not application/json", 422: "The body is not what is described here"}
+ASKED = {415: "The body is not application/json, or compressed", 422: "The body is not what is described here"}
 GUARDED = {
     401: "Credentials are missing or not valid",
     403: "The client lacks the scope",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.datastructures import State
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from textgate.serve.answers import Answer, Explained, as_json
 from textgate.serve.ask import Reader
 from textgate.serve.explain import Explainer
 from textgate.serve.models import Answered, Models
+from textgate.serve.problems import Problem
 from textgate.serve.record import Recorder
 from textgate.serve.settings import ServeConfig
 
@@ -29,7 +31,7 @@ class Answering:
     async def predict(self, request: Request, body: bytes) -> bytes:
         """Answer one text or several. Raises Problem."""
         state = request.state
-        texts = self.predict_reader.read(request.headers.get("content-type", ""), body)
+        texts = _texts(self.predict_reader, request, body)
         said = await self._models.predict(texts, self._unit(state))
         state.version = said.version
         self._recorder.record(state.request_id, state.client.name, "predict", texts, said)
@@ -44,14 +46,14 @@ class Answering:
     async def explain(self, request: Request, body: bytes) -> bytes:
         """Explain what the model that answers this client says about one text. Raises Problem."""
         state = request.state
-        (text,) = texts = self.explain_reader.read(request.headers.get("content-type", ""), body)
+        (text,) = texts = _texts(self.explain_reader, request, body)
         variant, served = self._models.answering(self._unit(state))
         state.version = served.version
         bundle = served.bundle
         found = await self._explainer.explain(bundle, text)
-        (unknown,) = await asyncio.to_thread(bundle.classifier.unknown_shares, texts)
+        _, (unknown,) = await asyncio.to_thread(bundle.classifier.predict, texts)
         one = Prediction(label=found.label, probabilities=found.probabilities, model_digest=bundle.digest)
-        said = Answered(variant, served.version, bundle.digest, (one,), (unknown,), None)
+        said = Answered(variant, served.version, bundle.digest, (one,), (unknown,), seconds=None, shadow=None)
         self._recorder.record(state.request_id, state.client.name, "explain", texts, said)
         answer = Explained.model_construct(
             request_id=state.request_id,
@@ -65,3 +67,13 @@ class Answering:
         """Return what the split hashes."""
         unit: str = state.client.name if self._by_client else state.request_id
         return unit
+
+
+def _texts(reader: Reader, request: Request, body: bytes) -> Sequence[str]:
+    """Read the body; one that cannot be read because it is compressed is told so. Raises Problem."""
+    try:
+        return reader.read(request.headers.get("content-type", ""), body)
+    except Problem:
+        if request.headers.get("content-encoding", "identity").lower() == "identity":
+            raise
+        raise Problem(415, "Send the body as it is, not compressed.", {"Accept-Encoding": "identity"}) from None

@@ -31,9 +31,19 @@ SEVERAL = b'"texts"'  # a text may hold it, too; then its request is refused a l
 def as_http(problem: Problem, request_id: str, more: Mapping[str, str]) -> bytes:
     """Return a whole answer."""
     body = problem.body(request_id)
-    fixed = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "x-request-id": request_id}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in {**fixed, **HEADERS, **problem.headers, **more}.items())
-    return STATUS_LINE[problem.status] + lines.encode() + b"\r\n" + body
+    return head(problem.status, MEDIA_TYPE, {**problem.headers, **more}, request_id, len(body)) + b"\r\n" + body
+
+
+def head(status: int, kind: str, more: Mapping[str, str], request_id: str, length: int) -> bytes:
+    """Return what stands before the body of an answer, but for the empty line, with the headers that all have."""
+    start = _start(status, kind, tuple(more.items()))
+    return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % (start, length, request_id.encode())
+
+
+@lru_cache(maxsize=64)  # most answers begin alike
+def _start(status: int, kind: str, more: tuple[tuple[str, str], ...]) -> bytes:
+    lines = {"content-type": kind, **HEADERS, **dict(more)}
+    return STATUS_LINE[status] + "".join(f"{name.lower()}: {value}\r\n" for name, value in lines.items()).encode()
 
 
 class TurnAway:

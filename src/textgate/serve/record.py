@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import cache
 from hashlib import sha256
 from typing import Literal
 
+from prometheus_client import Counter, Histogram
+
 from textgate.prediction import Prediction
-from textgate.serve.audit.event import Event, utc
+from textgate.serve.audit.event import Event
 from textgate.serve.audit.log import AuditLog
+from textgate.serve.clock import utc
 from textgate.serve.logs import LOG
-from textgate.serve.metrics import AUDIT_FAILURES, CONFIDENCE, PREDICTIONS, TEXT_CHARACTERS, UNKNOWN_SHARE
+from textgate.serve.metrics import (
+    AUDIT_FAILURES,
+    CONFIDENCE,
+    MODEL_SECONDS,
+    PREDICTIONS,
+    TEXT_CHARACTERS,
+    UNKNOWN_SHARE,
+)
 from textgate.serve.models import Answered
 from textgate.serve.problems import Problem
+from textgate.serve.served import Variant
 
 Endpoint = Literal["predict", "explain"]
 
@@ -92,8 +104,20 @@ def _count_all(texts: Sequence[str], said: Answered) -> None:
 
 
 def _count(said: Answered) -> None:
-    confidence = CONFIDENCE.labels(said.variant)
+    if said.seconds is not None:
+        _seconds(said.variant).observe(said.seconds)
     for one, unknown in zip(said.predictions, said.unknown_shares, strict=True):
-        PREDICTIONS.labels(said.variant, one.label).inc()
+        predictions, confidence = _figures(said.variant, one.label)
+        predictions.inc()
         confidence.observe(one.probabilities[one.label])
         UNKNOWN_SHARE.observe(unknown)
+
+
+@cache
+def _seconds(variant: Variant) -> Histogram:
+    return MODEL_SECONDS.labels(variant)
+
+
+@cache  # labels are few, and finding a figure by them takes longer than to count
+def _figures(variant: Variant, label: str) -> tuple[Counter, Histogram]:
+    return PREDICTIONS.labels(variant, label), CONFIDENCE.labels(variant)

@@ -47,7 +47,7 @@ class Served:
     def answer(self, texts: Sequence[str]) -> list[Scored]:
         """Return one answer a text. Raises Refused if the model gives anything but probabilities."""
         bundle = self.bundle
-        rows, unknown = bundle.classifier.predict_proba(texts), bundle.classifier.unknown_shares(texts)
+        rows, unknown = bundle.classifier.predict(texts)
         made = [prediction(row, bundle.manifest.labels, bundle.digest) for row in rows]
         return [Scored(*both) for both in zip(made, unknown, strict=True)]
 

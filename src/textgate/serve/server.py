@@ -11,9 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from textgate.bundle import verify
 from textgate.choose import bundle_in
@@ -21,6 +19,7 @@ from textgate.errors import CannotTell, TextgateError
 from textgate.serve import logs
 from textgate.serve.envelope import Envelope
 from textgate.serve.settings import Listen, ServeConfig
+from textgate.serve.supervisor import Supervisor
 
 DOORS = 64  # overloaded, a turn takes 5 to 20 ms: 3,000 new clients a second, and more
 BACKLOG = 2048  # connections that wait to be let in; the kernel cuts it to net.core.somaxconn
@@ -61,11 +60,12 @@ def doors(listening: socket.socket) -> list[socket.socket]:
 
 def _alone(config: ServeConfig, listening: socket.socket) -> None:
     from textgate.serve.app import create
-    from textgate.serve.protocol import Settings
+    from textgate.serve.protocol import Protocol
+    from textgate.serve.uvicorn_settings import Settings
 
     app = create(config)
     try:
-        uvicorn.Server(Settings(lambda: app.state.envelope, config.listen)).run(sockets=doors(listening))
+        uvicorn.Server(Settings(lambda: app.state.envelope, config.listen, Protocol)).run(sockets=doors(listening))
     except SystemExit:
         if app.state.life.failure:
             raise app.state.life.failure from None
@@ -73,15 +73,17 @@ def _alone(config: ServeConfig, listening: socket.socket) -> None:
 
 
 def _several(config: ServeConfig, listening: socket.socket) -> None:
-    from textgate.serve.protocol import Settings
+    from textgate.serve.protocol import Protocol
+    from textgate.serve.uvicorn_settings import Settings
 
     path, release = bundle_in(Path(config.models.champion))
     verify(path, release.bundle_digest if release else None)  # here, so that it is said once and by the exit code
     with tempfile.TemporaryDirectory(prefix="textgate-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        supervisor = Supervisor(Settings(partial(worker, config), config.listen), doors(listening))
+        settings = Settings(partial(worker, config), config.listen, Protocol)
+        supervisor = Supervisor(settings, doors(listening), Path(folder))
         supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    if supervisor.failed:
         raise CannotTell("a worker could not start: the log says why")
 
 
@@ -90,27 +92,9 @@ def worker(config: ServeConfig) -> Envelope:
     from textgate.serve.app import create
 
     logs.start()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         envelope: Envelope = create(config).state.envelope
     except TextgateError as error:
         logs.LOG.error("%s: %s", error.word, error)
         sys.exit(STARTUP_FAILURE)
     return envelope
-
-
-class Supervisor(Multiprocess):
-    """Keeps several workers alive."""
-
-    def keep_subprocess_alive(self) -> None:
-        """Replace workers that died, and drop what they said about themselves as alive."""
-        before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
-        for pid in before - {process.pid for process in self.processes}:
-            mark_process_dead(pid)
-
-    def terminate_all(self) -> None:
-        """End the workers; the socket is closed as soon as the last of them lets nobody in any more."""
-        for listening in self.sockets:
-            listening.close()
-        super().terminate_all()

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, model_validator
 
-from textgate.records import Above0, Count, Positive, Record, Share
+from textgate.records import Count, Positive, Record, Share
 from textgate.serve.access.settings import AccessConfig
 from textgate.serve.audit.settings import AuditConfig
 
 Folder = Annotated[str, StringConstraints(min_length=1)]
+HOUR = 3600  # nobody waits longer; who writes milliseconds is told so
+Seconds = Annotated[FiniteFloat, Field(gt=0, le=HOUR)]
+WholeSeconds = Annotated[int, Field(ge=1, le=HOUR)]
+
+
+def _is_host(host: str) -> str:
+    """Refuse what would mean every address of the machine without saying so."""
+    if not host.strip() or "\0" in host:
+        raise ValueError("name an address of this machine, such as 127.0.0.1; 0.0.0.0 means all of them")
+    return host
+
+
+def _is_network(proxy: str) -> str:
+    """Refuse what would be believed of nobody (a typing error), or of everybody (`*`)."""
+    try:
+        ip_network(proxy)
+    except ValueError:
+        raise ValueError("must be an address or a network, such as 10.0.0.7 or 10.0.0.0/8") from None
+    return proxy
 
 
 class ModelsConfig(Record):
@@ -18,23 +38,23 @@ class ModelsConfig(Record):
 
     champion: Folder
     challenger: Folder | None
-    check_seconds: Above0  # how often they are looked at for another model
+    check_seconds: Seconds  # how often they are looked at for another model
 
 
 class Listen(Record):
     """Where, and how long a client may take."""
 
-    host: str
+    host: Annotated[str, AfterValidator(_is_host)]
     port: Annotated[int, Field(ge=0, le=65535)]
     workers: Positive
-    proxies: tuple[str, ...]  # addresses whose X-Forwarded-For is believed
+    proxies: tuple[Annotated[str, AfterValidator(_is_network)], ...]  # addresses whose X-Forwarded-For is believed
     connections: Positive  # at once, for each worker; the next one is told to come again
     header_bytes: Positive  # of the request line and all headers
-    header_seconds: Above0
-    body_seconds: Above0
-    keep_alive_seconds: Positive
-    notice_seconds: Above0  # from SIGTERM, and /ready saying no, until nobody is let in any more
-    drain_seconds: Positive
+    header_seconds: Seconds
+    body_seconds: Seconds
+    keep_alive_seconds: WholeSeconds
+    notice_seconds: Seconds  # from SIGTERM, and /ready saying no, until nobody is let in any more
+    drain_seconds: WholeSeconds
 
 
 class Limits(Record):
@@ -68,7 +88,7 @@ class ExplainConfig(Record):
 
     evaluations: Positive
     characters: Positive
-    seconds: Above0
+    seconds: Seconds
     at_once: Positive
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, model_validator
 
-from textgate.records import Above0, Positive, Record
+from textgate.records import Positive, Record
 
 Scope = Literal["predict", "explain", "admin"]
 SCOPES: tuple[Scope, ...] = ("predict", "explain", "admin")
@@ -19,7 +19,7 @@ def _https_or_file(place: str) -> str:
     """Refuse an address that somebody on the way could change, or that holds a password."""
     if "://" in place:
         parts = urlsplit(place)
-        if parts.scheme != "https" or not parts.hostname:
+        if parts.scheme != "https" or not parts.hostname or parts.port == 0:  # `port` raises what is no port, too
             raise ValueError("must be an https address, or a file")
         if parts.username is not None:
             raise ValueError("must not hold a user or a password")
@@ -29,7 +29,7 @@ def _https_or_file(place: str) -> str:
 class Rate(Record):
     """A token bucket for each client: so many requests a second on average, so many at once."""
 
-    per_second: Above0
+    per_second: Annotated[FiniteFloat, Field(ge=0.00001)]  # about one a day
     burst: Positive
     clients: Positive  # so many buckets are remembered; beyond that the one unused longest starts full again
 

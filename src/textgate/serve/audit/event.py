@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter
-from pydantic_core import PydanticSerializationError
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
 
 from textgate.records import Count, Record, Sha256, Share
 
 Moment = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")]
 
 
-def utc(seconds: float) -> str:
-    """Return a time, in seconds since 1970, as 2026-11-21T15:40:35.123Z. Sorted as text, it is sorted by time."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One text, asked once and answered by one model. Checked when it is read, not for each answer that is given."""
 
-
-class Event(Record):
-    """One text, asked once and answered by one model."""
+    __pydantic_config__: ClassVar[ConfigDict] = Record.model_config
 
     kind: Literal["answer"] = "answer"
     at: Moment
@@ -69,13 +67,19 @@ class Resumed(Record):
 
 
 Entry = Annotated[Event | Started | Recovered | Resumed, Field(discriminator="kind")]
+EVENT = TypeAdapter(Event)
 ENTRY: TypeAdapter[Event | Started | Recovered | Resumed] = TypeAdapter(Entry)
 
 
 def as_json(entry: Event | Started | Recovered | Resumed) -> bytes:
     """Return an entry as JSON. Half a character (a lone surrogate), which UTF-8 lacks, becomes a question mark."""
-    try:
+    if not isinstance(entry, Event):
         return entry.model_dump_json().encode()
+    try:
+        return EVENT.dump_json(entry)
     except PydanticSerializationError:
-        whole = {name: value.encode("utf-8", "replace").decode() for name, value in entry if isinstance(value, str)}
-        return entry.model_copy(update=whole).model_dump_json().encode()
+        return to_json({field.name: _whole(getattr(entry, field.name)) for field in fields(entry)})
+
+
+def _whole(value: object) -> object:
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from textgate.serve.audit.event import utc
 from textgate.serve.audit.slots import Anchor, lock, number, outlived, read_anchor, segments, slots, write_anchor
 from textgate.serve.audit.tail import tail
+from textgate.serve.clock import utc
 
 DAY = 86_400
 

@@ -15,16 +15,18 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from textgate.errors import CannotTell, Refused
 from textgate.serve.audit.chain import MAX_LINE, Head, bind
-from textgate.serve.audit.event import Event, Resumed, Started, as_json, utc
+from textgate.serve.audit.event import Event, Resumed, Started, as_json
 from textgate.serve.audit.expiry import DAY, expire
 from textgate.serve.audit.settings import AuditConfig
 from textgate.serve.audit.slots import sync
 from textgate.serve.audit.tail import End
 from textgate.serve.audit.writer import SegmentWriter, take
+from textgate.serve.clock import utc
 
 LOG = logging.getLogger("textgate.audit")
 SYNC_SECONDS = 1.0  # what a power cut may take
@@ -86,11 +88,13 @@ class AuditLog:
 
         A thread of the log calls this once a second, and nobody else meanwhile.
         """
-        if self._writer.deleted():
-            self._lose("audit log was deleted: restart", OSError(errno.ENOENT, "the audit log was deleted"))
         if self._lost:
             return
         with self._lock:
+            if self._writer.taken_away():
+                reason = OSError(errno.ENOENT, "the audit log was deleted or moved")
+                self._lose("audit log was deleted or moved: restart", reason)
+                return
             if self._failed is not None:
                 with contextlib.suppress(OSError):  # it was said when it began
                     self._record([])
@@ -123,7 +127,7 @@ class AuditLog:
         self._say_head()
 
     def _without_text(self, event: Event) -> Event:
-        return event if self._config.text or event.text is None else event.model_copy(update={"text": None})
+        return event if self._config.text or event.text is None else replace(event, text=None)
 
     def _record(self, entries: Sequence[bytes]) -> None:
         """Chain and write entries; after a failure, first one that says so."""
@@ -189,4 +193,8 @@ class AuditLog:
 
     def _tend_until_stopped(self) -> None:
         while not self._stop.wait(SYNC_SECONDS):
-            self.tend()
+            try:
+                self.tend()
+            except Exception as error:  # else the thread would end, and nothing be forced onto the disk any more
+                LOG.exception("a defect in the audit log")
+                self._lose("audit log is not looked after: restart", OSError(errno.EIO, type(error).__name__))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from textgate.records import Positive, Record
+from textgate.records import Record
 
 
 class AuditConfig(Record):
@@ -15,4 +15,4 @@ class AuditConfig(Record):
     folder: Annotated[str, StringConstraints(min_length=1)]
     text: bool  # the texts themselves, not their hashes alone
     segment_mb: Annotated[int, Field(ge=1, le=1024)]  # in units of 2^20 bytes
-    keep_days: Positive
+    keep_days: Annotated[int, Field(ge=1, le=36_500)]  # a hundred years: for ever

@@ -13,7 +13,8 @@ from textgate.errors import CannotTell, Refused
 from textgate.files import read_text, write_text
 from textgate.records import Count, Evidence, Sha256
 from textgate.serve.audit.chain import GENESIS, Head
-from textgate.serve.audit.event import Moment, utc
+from textgate.serve.audit.event import Moment
+from textgate.serve.clock import utc
 
 SLOT = re.compile(r"slot-([1-9][0-9]{0,5})")
 SEGMENT = re.compile(r"([0-9]{6,9})\.jsonl")

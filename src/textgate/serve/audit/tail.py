@@ -9,8 +9,9 @@ from pathlib import Path
 from textgate.errors import Refused
 from textgate.files import sha256_file
 from textgate.serve.audit.chain import Head, Link, parse
-from textgate.serve.audit.event import Recovered, utc
+from textgate.serve.audit.event import Recovered
 from textgate.serve.audit.slots import read_anchor, segment, segments, sync
+from textgate.serve.clock import utc
 
 WINDOW = 64 * 1024  # bytes read from the end: some ninety lines
 

@@ -85,9 +85,12 @@ class SegmentWriter:
         self._forced = self._size
         return full, here
 
-    def deleted(self) -> bool:
-        """Say whether somebody deleted the segment: what is written to it now, nobody will read."""
-        return os.fstat(self._fd).st_nlink == 0
+    def taken_away(self) -> bool:
+        """Say whether somebody deleted the segment or moved it: what is written to it now, nobody will find."""
+        try:
+            return not os.path.samestat(self.path.stat(), os.fstat(self._fd))
+        except FileNotFoundError:
+            return True
 
     def close(self) -> None:
         """Close the segment."""
