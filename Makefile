@@ -133,9 +133,8 @@ bench: ## measure everything beside named peers, into benchmarks/RESULTS.md (als
 	@$(MAKE) --no-print-directory -j $(BENCH_READY)
 	@$(PY) benchmarks/run.py --since $(shell date +%s)  # make asks for the time before it runs the first line
 
-bench-pr: NAME := pull_request
 $(BENCHMARKS): $(BENCH_READY)
-	@$(PY) benchmarks/run.py $(or $(NAME),$(subst -,_,$(@:bench-%=%)))
+	@$(PY) benchmarks/run.py $(patsubst pr,pull_request,$(subst -,_,$(@:bench-%=%)))
 
 clean: ## remove everything that was built (environments, downloads and the history in mlflow.db are kept)
 	rm -rf build dvc.lock .dvc/cache .dvc/tmp

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -70,9 +72,13 @@ def measured(rows: int, model: Path) -> Run:
         started, sizes = time.perf_counter(), list[int]()
         command: list[str | Path] = [SERVE / "python", "scripts/batch.py", source, target, "--model", model]
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
-            while process.poll() is None:
-                sizes.append(resident(process.pid))
-                time.sleep(LOOK_SECONDS)
+            try:
+                while process.poll() is None:
+                    sizes.append(resident(process.pid))
+                    time.sleep(LOOK_SECONDS)
+            finally:
+                with contextlib.suppress(ProcessLookupError):  # usually it has ended
+                    os.killpg(process.pid, signal.SIGKILL)
         if process.returncode:
             raise CannotTell("batch scoring failed: " + " ".join(map(str, command)) + " says why")
         return Run(rows, time.perf_counter() - started, sizes, load)

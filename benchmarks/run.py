@@ -28,6 +28,7 @@ from textgate.errors import CannotTell, run
 # The first one trains, and what it trained the others measure where there is no model yet; the last one is the longest.
 ORDER = ("pull_request", "stats", "train", "latency", "batch", "batch_memory", "batch_ray", "serve_start", "serve")
 WITHOUT_MODEL = frozenset({"pull_request", "stats"})
+DOWNLOADS_NOTHING = frozenset({"stats"})
 MOST_MINUTES = 40.0
 END_SECONDS = 30.0  # for a benchmark that is interrupted to end its servers
 
@@ -76,7 +77,7 @@ def measure_all(names: Sequence[str]) -> list[Ran]:
     for number, name in enumerate(names, 1):
         minutes = (time.monotonic() - started) / 60
         print(f"\n{number} of {len(names)}: {name}, after {minutes:.1f} min", flush=True)
-        if name not in WITHOUT_MODEL and not judged.is_there():
+        if name not in WITHOUT_MODEL and not judged.is_there() and "pr" not in {one.name for one in found}:
             print("no model in build/model: first what `make pr` does", flush=True)
             found.append(measure(ROOT / "scripts" / "pr.py"))  # whether the gate lets the model pass is no matter
         found.append(measure(ROOT / "benchmarks" / f"{name}.py"))
@@ -117,14 +118,19 @@ def main() -> int:
     parser.add_argument("--since", type=float, default=time.time(), help="when `make bench` began, in Unix time")
     parser.add_argument("names", nargs="*", metavar="name", default=ORDER, help="what is measured (default: all)")
     options = parser.parse_args()
+    if unknown := set(options.names) - set(ORDER):
+        parser.error(f"there is no {', '.join(sorted(unknown))} (known: {', '.join(ORDER)})")
     end_as_by_ctrl_c()
-    judged.fetch()
+    if set(options.names) - DOWNLOADS_NOTHING:
+        judged.fetch()
     ran = measure_all(options.names)
     if options.names == ORDER:
         whole(ran, time.time() - options.since).save()
     print("\n".join(["", *map(str, ran), f"{(time.time() - options.since) / 60:5.1f} min  in all", ""]))
-    results.main()
-    if missing := [one.name for one in ran if one.failed]:
+    missing = [one.name for one in ran if one.failed]
+    if len(missing) < len(ran):
+        results.main()
+    if missing:
         raise CannotTell(f"not measured: {', '.join(missing)}: the lines above say why; then run again")
     return 0
 

@@ -18,6 +18,7 @@ import numpy as np
 from harness import Result, interleave, versions
 from numpy.typing import NDArray
 
+from textgate.errors import run
 from textgate.evaluate.bootstrap import RESAMPLES, SEED
 from textgate.evaluate.compare import f1_deltas
 
@@ -77,4 +78,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

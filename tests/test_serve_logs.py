@@ -2,12 +2,17 @@
 
 import http.client
 import json
+import logging
+import select
+import shlex
 import subprocess
 import sys
 import urllib.parse
 
 import pytest
 from tests.serve_process import ROOT, config_file, small_bundle
+
+from textgate.serve import logs
 
 JSON = {"Content-Type": "application/json"}
 
@@ -58,3 +63,34 @@ def test_log__that_is_read_too_slowly_holds_nobody_up_and_says_what_it_left_out(
         lines = [json.loads(line) for line in process.stdout]
         assert process.wait() == 0
     assert 0 < sum(line.get("endpoint") == "/health" for line in lines) < 600
+
+
+def test_log__a_closed_standard_output_is_said(tmp_path):
+    config = config_file(tmp_path / "serve.yaml", audit={"folder": str(tmp_path / "audit")})
+    options = ["--config", config, "--model", small_bundle(tmp_path / "bundle"), "--port", "0"]
+    command = shlex.join([sys.executable, "scripts/serve.py", *map(str, options)])
+    done = subprocess.run(["sh", "-c", f"{command} >&-"], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "cannot tell: standard output is closed: the service logs to it; send it to a file or to /dev/null\n"
+    )
+
+
+def test_log__a_record_that_cannot_be_written_down_fails_nobody(monkeypatch):
+    monkeypatch.setattr("logging.raiseExceptions", False)  # as `start` does
+    record = logging.LogRecord("asyncio", logging.ERROR, "here.py", 1, "%d", ("a word",), None)
+    logs.Out().emit(record)
+
+
+def test_log__of_an_error_it_has_the_innermost_frames_and_fits_into_a_pipe():
+    def deeper(depth):
+        return deeper(depth - 1) if depth else 1 / 0
+
+    try:
+        deeper(200)
+    except ZeroDivisionError:
+        record = logging.LogRecord("textgate", logging.ERROR, "here.py", 1, "failed", (), sys.exc_info())
+    line = json.loads(logs.JsonLines().format(record))
+    assert len(line["at"]) == logs.FRAMES
+    assert line["at"][-1].endswith(" deeper")
+    assert len(json.dumps(line)) < select.PIPE_BUF

@@ -54,7 +54,7 @@ def run(main: Callable[[], int | None]) -> int:  # noqa: PLR0911 - one return fo
     except Exception as error:  # noqa: BLE001 - shown with its traceback below
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("textgate"):
             why = f"{error.name} is not installed in {sys.prefix}: take the environment that make takes for this"
-            return _tell(CannotTell(f"{why} (.venv, .venv-serve, .venv-scan or .venv-ray)"))
+            return _tell(CannotTell(f"{why} (.venv, or such as .venv-serve)"))
         number = getattr(error, "errno", None)
         if number not in NO_ROOM and FULL not in str(error):
             traceback.print_exc()  # and not Python's exit code 1, which would read as "refused"

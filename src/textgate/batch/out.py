@@ -135,9 +135,17 @@ class Files:
                 self.rejects_part.unlink()
             for path, name in ((self.rejects_part, self.rejects), (made, self.out)):
                 if path.exists():
-                    _name(path, name)
+                    self._name(path, name)
             sync_folder(self.out.parent)
             self._state_path.unlink(missing_ok=True)
+
+    def _name(self, path: Path, name: Path) -> None:
+        """Rename a file, but not over another: hours may lie between the look before and now."""
+        if name.exists():
+            kept = self.state.job.source is not None
+            then = "run the same command again" if kept else f"rename {path}, which is whole, yourself"
+            raise CannotTell(f"{name} was made by somebody else meanwhile: move it away, and {then}")
+        path.replace(name)
 
     def _made(self) -> Path:
         """Return where the whole output is: OUT.part, or what became of it as Parquet."""
@@ -155,13 +163,6 @@ class Files:
 
 def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
-
-
-def _name(path: Path, name: Path) -> None:
-    """Rename a file, but not over another: hours may lie between the look before and now."""
-    if name.exists():
-        raise CannotTell(f"{name} was made by somebody else meanwhile: move it away, and run the same command again")
-    path.replace(name)
 
 
 @contextlib.contextmanager

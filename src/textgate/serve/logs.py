@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from textgate.errors import CannotTell
 from textgate.serve.clock import utc
 
 LOG = logging.getLogger("textgate.serve")
 USUAL = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "color_message"}
+FRAMES = 20  # of an error, the innermost
 ENCODER = json.JSONEncoder(default=str)  # made once: json.dumps makes a new one for each call with an option
 
 
@@ -51,7 +53,7 @@ def write(line: dict[str, Any]) -> None:
 class Out(logging.Handler):
     """stdout, without waiting for who reads it: a line that finds no room is dropped, and it is said how many were.
 
-    A pipe that can be written to has room for 4,096 bytes (PIPE_BUF), more than our lines have.
+    A pipe that can be written to has room for 4,096 bytes (PIPE_BUF), and so has this many of the frames of an error.
     """
 
     def __init__(self) -> None:
@@ -66,8 +68,11 @@ class Out(logging.Handler):
         self._room.register(sys.stdout.fileno(), select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
-        self.put(self.format(record).encode("utf-8", "backslashreplace"))
+        """Write a record; one that cannot be formatted must not fail who logs it."""
+        try:
+            self.put(self.format(record).encode("utf-8", "backslashreplace"))
+        except Exception:  # noqa: BLE001 - as logging's own handlers do
+            self.handleError(record)
 
     def put(self, line: bytes) -> None:
         """Write a line. A broken pipe and a full disk keep no answer back either."""
@@ -86,7 +91,7 @@ def _where(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     return {
         "error": type(error).__name__,
-        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-FRAMES:]],
     }
 
 
@@ -104,6 +109,8 @@ CONFIG: dict[str, Any] = {
 def start() -> None:
     """Write logs as `CONFIG` says, and leave out what no line shows and each would pay for."""
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging.raiseExceptions = False  # a line that cannot be written is no reason for a traceback
+    logging.raiseExceptions = False  # a line that cannot be written or formatted is no reason for a traceback
+    if sys.stdout is None:
+        raise CannotTell("standard output is closed: the service logs to it; send it to a file or to /dev/null")
     OUT.open()
     dictConfig(CONFIG)

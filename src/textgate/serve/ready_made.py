@@ -1,4 +1,4 @@
-"""Answers that need no app: refusals as bytes, of what is no request, and of what would be turned away anyway.
+"""Answers as bytes: how every one begins, and whole refusals of what is no request or would be turned away anyway.
 
 Overloaded, most of the work is to say no. Read, checked and refused by the batcher, a request costs the event loop half
 of what an answer costs; then, at twice the load, those who are let in get little and wait long.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from textgate.errors import TextgateError
 from textgate.serve.batcher import Batcher
-from textgate.serve.metrics import MODEL, RELOADS
+from textgate.serve.metrics import MODEL, MODEL_FAILURES, RELOADS
 from textgate.serve.served import Scored, Served, Variant, open_served
 
 LOG = logging.getLogger(__name__)
@@ -100,6 +100,7 @@ class Place:
 
     def _tell(self, served: Served, number: int) -> None:
         bundle = served.bundle
+        MODEL_FAILURES.labels(self.variant)  # 0 from the start: an alert needs to see it grow
         MODEL.labels(self.variant, served.version, bundle.digest, bundle.manifest.kind).set(number)
 
 

@@ -1,4 +1,4 @@
-"""Several processes that serve, kept alive by one that does not: uvicorn's supervisor, with three things changed.
+"""Several processes that serve, kept alive by one that does not: uvicorn's supervisor, changed.
 
 A worker may take a while to start on a busy machine; one that cannot start, because another model lies there and is
 refused, does not take those along that answer; and what is gone leaves no figures behind.
@@ -65,7 +65,8 @@ class Supervisor(Multiprocess):
                 return
             if not process.is_alive(timeout=SILENT_SECONDS):
                 self._remove(process)
-        if len(self.processes) < self.processes_num and time.monotonic() >= self._again:
+        missing = len(self.processes) < self.processes_num and time.monotonic() >= self._again
+        if missing and not self.should_exit.is_set():
             self._add()
         self._forget_the_dead()
 
@@ -77,6 +78,13 @@ class Supervisor(Multiprocess):
         """Add a worker."""
         self.processes_num += 1
         self._add()
+
+    def handle_ttou(self) -> None:
+        """Take a worker away: first one that is not there, because its model is refused."""
+        if len(self.processes) < self.processes_num:
+            self.processes_num = max(1, self.processes_num - 1)
+        else:
+            super().handle_ttou()
 
     def terminate_all(self) -> None:
         """End the workers; the socket is closed as soon as the last of them lets nobody in any more."""
@@ -96,7 +104,7 @@ class Supervisor(Multiprocess):
         which = {"pid": process.pid, "exit_code": process.exitcode}
         if process.exitcode != STARTUP_FAILURE:
             LOG.error("a worker ended, another one is started", extra=which)
-        elif any(other.is_ready() for other in self.processes):
+        elif any(other.is_ready(SILENT_SECONDS) for other in self.processes):
             self._again = time.monotonic() + AGAIN_SECONDS
             for path in self._figures.glob(f"*_{process.pid}.db"):  # it counted nothing, and many may come after it
                 path.unlink()

@@ -12,6 +12,7 @@ from transformers.utils import logging
 from textgate.config import Transformer
 from textgate.errors import CannotTell, TextgateError
 from textgate.models.transformer import Encoder
+from textgate.train.devices import memory_errors
 
 NEXT = "name another `base` in the experiment"
 MAX_BYTES = 2**31 - 2**24  # of weights in an ONNX file: a message of protocol buffers ends at 2 GiB
@@ -97,7 +98,8 @@ def tokenizer(base: Path, tokens: int) -> Encoder:
 def _check_length(model: PreTrainedModel, tokens: int) -> None:
     """Let the longest text through that may ever come: rows for training may all be shorter."""
     try:
-        model(input_ids=torch.full((1, tokens), int(model.config.pad_token_id == 0)))  # none of it is padding
+        with memory_errors():
+            model(input_ids=torch.full((1, tokens), int(model.config.pad_token_id == 0)))  # none of it is padding
     except (IndexError, RuntimeError) as error:
         most = getattr(model.config, "max_position_embeddings", "fewer")
         raise CannotTell(f"max_tokens: {tokens} is more than these base weights take ({most}): write less") from error

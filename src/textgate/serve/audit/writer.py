@@ -89,8 +89,10 @@ class SegmentWriter:
         """Say whether somebody deleted the segment or moved it: what is written to it now, nobody will find."""
         try:
             return not os.path.samestat(self.path.stat(), os.fstat(self._fd))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
+        except OSError:  # a network disk that is away for a moment: the next write tells
+            return False
 
     def close(self) -> None:
         """Close the segment."""
