@@ -94,3 +94,28 @@ def test_log__of_an_error_it_has_the_innermost_frames_and_fits_into_a_pipe():
     assert len(line["at"]) == logs.FRAMES
     assert line["at"][-1].endswith(" deeper")
     assert len(json.dumps(line)) < select.PIPE_BUF
+
+
+THREADS = """
+import sys, threading
+from textgate.serve import logs
+logs.start()
+def write(name):
+    for number in range(20_000):
+        logs.write({"thread": name, "number": number})
+threads = [threading.Thread(target=write, args=(name,)) for name in range(4)]
+sys.setswitchinterval(1e-6)
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(logs.OUT.dropped, file=sys.stderr)
+"""
+
+
+def test_log__is_written_by_several_threads_without_a_broken_line():
+    command = [sys.executable, "-c", THREADS]
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    written = sum("thread" in line for line in lines)
+    assert written + sum(line.get("lines", 0) for line in lines) + int(done.stderr) == 80_000

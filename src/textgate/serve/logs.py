@@ -7,6 +7,7 @@ import json
 import logging
 import select
 import sys
+import threading
 import time
 import traceback
 from logging.config import dictConfig
@@ -61,6 +62,7 @@ class Out(logging.Handler):
         super().__init__()
         self.dropped = 0
         self._room: select.poll | None = None
+        self._alone = threading.Lock()  # the audit log's thread writes too, and `poll` raises if it is asked by two
 
     def open(self) -> None:
         """Look from now on whether there is room."""
@@ -76,15 +78,16 @@ class Out(logging.Handler):
 
     def put(self, line: bytes) -> None:
         """Write a line. A broken pipe and a full disk keep no answer back either."""
-        if self._room and not self._room.poll(0):
-            self.dropped += 1
-            return
-        if self.dropped:
-            said = {"time": utc(time.time()), "level": "warning", "message": "log not read", "lines": self.dropped}
-            line, self.dropped = to_json(said) + b"\n" + line, 0
-        with contextlib.suppress(OSError):
-            sys.stdout.buffer.write(line + b"\n")
-            sys.stdout.buffer.flush()
+        with self._alone:
+            if self._room and not self._room.poll(0):
+                self.dropped += 1
+                return
+            if self.dropped:
+                said = {"time": utc(time.time()), "level": "warning", "message": "log not read", "lines": self.dropped}
+                line, self.dropped = to_json(said) + b"\n" + line, 0
+            with contextlib.suppress(OSError):
+                sys.stdout.buffer.write(line + b"\n")
+                sys.stdout.buffer.flush()
 
 
 def _where(error: BaseException) -> dict[str, Any]:
