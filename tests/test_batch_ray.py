@@ -148,7 +148,7 @@ def test_batch__on_ray_a_worker_is_killed_and_the_bytes_are_those_of_one_process
         assert ended(process) == (1, "12,000 rows scored, 1 rejected: out.jsonl.rejects.jsonl\n")
     assert heard <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert heard
-    assert psutil.wait_procs(began, timeout=20)[1] == []
+    assert psutil.wait_procs(began, timeout=60)[1] == []
     assert list(short.iterdir()) == []
     same_as_local(tmp_path, model, rows)
 
@@ -282,7 +282,7 @@ def test_batch__stopped_it_leaves_the_cluster_clean_and_the_next_run_goes_on(tmp
             began = below(process.pid)
             process.send_signal(way)
             assert ended(process)[0] == (130 if way == signal.SIGINT else -way)
-        assert psutil.wait_procs(began, timeout=20)[1] == []
+        assert psutil.wait_procs(began, timeout=60)[1] == []
         until(lambda: not below(cluster.pid, "ray::Worker"))
         state = State.model_validate_json((tmp_path / "out.jsonl.state").read_text())
         assert 0 < state.place.rows < rows
