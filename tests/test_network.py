@@ -23,6 +23,15 @@ from textgate.train.processes import Processes
 
 COUNT = 40
 
+SMALL = {
+    "vocab_size": 30,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 32,
+}
+
 
 def bert(base, dropout=0.0):
     torch.manual_seed(3)
@@ -38,12 +47,7 @@ def bert(base, dropout=0.0):
 def roberta():
     torch.manual_seed(3)
     config = RobertaConfig(
-        vocab_size=30,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
+        **SMALL,
         pad_token_id=1,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -115,12 +119,7 @@ def test_keep_states__runs_nothing_that_is_frozen_again(model, texts):
 def test_keep_states__where_more_happens_than_in_bert_they_are_computed_each_time(texts):
     """DeBERTa convolves once what comes out of its first layer: behind a frozen one it would do so again."""
     config = DebertaV2Config(
-        vocab_size=30,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
+        **SMALL,
         relative_attention=True,
         position_biased_input=False,
         conv_kernel_size=3,

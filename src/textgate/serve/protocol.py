@@ -188,7 +188,7 @@ class Protocol(HttpToolsProtocol):
     def _write(self, cycle: RequestResponseCycle, head: bytes, body: bytes, *, close: bool) -> bool:
         """Write a whole answer and say whether it could be at once; it saves what uvicorn does for each header.
 
-        One system call, too: each wakes the client, which costs more than all else that is done for an answer.
+        One system call, too, and not one for the header and one for the body: each wakes the client.
         """
         unusual = cycle.scope["method"] == "HEAD" or self.flow.write_paused or cycle.disconnected
         if unusual or cycle.response_started:
