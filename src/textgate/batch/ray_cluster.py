@@ -9,11 +9,15 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import textgate
 from textgate.errors import CannotTell
 from textgate.models.processors import processors
+
+if TYPE_CHECKING:
+    from psutil import Process
 
 REACH_SECONDS = 10  # to open a connection: Ray itself tries for minutes
 END_SECONDS = 2  # from the end of the last that Ray waits for to that of the others
@@ -33,7 +37,7 @@ def cluster(address: str | None) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         if address is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True))
-            stack.callback(_end)
+            stack.callback(_end, folder)
             _start(folder)
         else:
             _connect(address)
@@ -65,17 +69,26 @@ def _start(folder: str) -> None:
     )
 
 
-def _end() -> None:
+def _end(folder: str) -> None:
     """End it, and what it leaves behind on a busy machine: Ray kills its processes before they have ended theirs."""
     import psutil
     import ray
 
-    began = psutil.Process().children(recursive=True)
     ray.shutdown()
-    for process in psutil.wait_procs(began, END_SECONDS)[1]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(began, END_SECONDS)
+    psutil.wait_procs(began_in(folder), END_SECONDS)
+    while left := began_in(folder):
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, END_SECONDS)
+
+
+def began_in(folder: str) -> list[Process]:
+    """Return the processes whose folder of temporary files it is, whoever began them: also those begun meanwhile."""
+    import psutil
+
+    found = psutil.process_iter(["environ"])  # None where it is not ours to read, or ended
+    return [process for process in found if (process.info["environ"] or {}).get("TMPDIR") == folder]
 
 
 def _connect(address: str) -> None:
