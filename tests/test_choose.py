@@ -102,14 +102,6 @@ def test_find_champion__an_altered_bundle_is_refused(bundle):
         find_champion(str(bundle))
 
 
-def test_find_champion__what_nobody_vouches_for_is_refused_though_it_was_sealed(bundle):
-    (bundle / "modeling.py").write_text("print('hello')\n")
-    (bundle / "manifest.json").unlink()
-    seal_small(bundle)
-    with pytest.raises(Refused, match=r"modeling\.py"):
-        find_champion(str(bundle))
-
-
 def test_find_champion__a_folder_that_is_missing_is_not_taken_for_none_yet(tmp_path):
     with pytest.raises(CannotTell, match="nowhere is missing"):
         find_champion(str(tmp_path / "nowhere"))

@@ -45,7 +45,7 @@ def split(path, counts, seed):
 
 
 def bundle(folder, labels=LABELS, seed=1, rows=40, data_fingerprint=OTHER, spoil=None):
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     said = [text for label in labels for text in texts(label, rows, seed)]
     targets = np.repeat(np.arange(len(labels)), rows)
     TfidfClassifier.fit(said, targets, (said, targets), labels, MODEL, 13).save(folder)
@@ -283,6 +283,14 @@ def test_evaluate__a_champion_with_another_digest_is_refused(build):
     champion = Champion(state="given", name="v1", path=str(build.parent / "old"), digest=OTHER)
     records.write(build / "champion.json", champion)
     with pytest.raises(Refused, match=r"but 000000000000… was expected"):
+        evaluate(build)
+
+
+def test_evaluate__a_champion_that_holds_what_nobody_vouches_for_is_refused_though_it_was_sealed(build):
+    (build.parent / "old").mkdir()
+    (build.parent / "old/modeling.py").write_text("print('hello')\n")
+    with_champion(build)
+    with pytest.raises(Refused, match=r"modeling\.py: is code: store data only"):
         evaluate(build)
 
 

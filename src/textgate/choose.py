@@ -12,7 +12,6 @@ from textgate.errors import CannotTell
 from textgate.evidence import Champion, Release
 from textgate.files import read_text
 from textgate.records import BUILD, Evidence, read
-from textgate.scan.policy import vouch_folder
 
 RELEASE, FETCHED = "release.json", "bundle"  # beside each other in the folder that a registry fetched a release to
 
@@ -71,11 +70,11 @@ def _check(train: TrainConfig, experiments: dict[str, Experiment]) -> None:
 
 
 def find_champion(named: str) -> Champion:
-    """Vouch for the production model in the folder `named`; "none" states that there is none yet.
+    """Verify the production model in the folder `named`; "none" states that there is none yet.
 
     The folder is a bundle, or what a registry fetched: a bundle with its release.json beside it. Raises CannotTell for
-    an empty name, which is no statement, and for a folder without a bundle; Refused for a bundle that was altered, is
-    not the one that was released, or holds what nobody vouches for.
+    an empty name, which is no statement, and for a folder without a bundle; Refused for a bundle that was altered or is
+    not the one that was released. What is in it is judged before it is opened, by `evaluate`.
     """
     if named == "none":
         return Champion(state="none yet")
@@ -85,7 +84,6 @@ def find_champion(named: str) -> Champion:
     if any(bundle.resolve().is_relative_to((BUILD / name).resolve()) for name in ("model", "baseline")):
         raise CannotTell(f"{bundle} is what this run writes: copy it elsewhere and name the copy as champion")
     manifest, found = verify_digest(bundle, release.bundle_digest if release else None)
-    vouch_folder(bundle)
     name = release.version if release else manifest.experiment
     return Champion(state="given", name=name, path=str(bundle.resolve()), digest=found)
 

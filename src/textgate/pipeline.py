@@ -37,7 +37,7 @@ STAGES = (
         "evaluate",
         "model/, baseline/, the champion, data/",
         "metrics.json, comparison.json",
-        "an altered bundle, a score that is no number",
+        "an altered bundle, a champion that nobody vouches for, a score that is no number",
         cached=True,
     ),
     Stage(

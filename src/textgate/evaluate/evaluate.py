@@ -12,16 +12,17 @@ import numpy as np
 from tqdm import tqdm
 
 from textgate import records
-from textgate.bundle import megabytes
+from textgate.bundle import megabytes, verify
 from textgate.errors import CannotTell, Refused
 from textgate.evaluate.bootstrap import Counts, Floats
 from textgate.evaluate.compare import accuracy_delta, compare
 from textgate.evaluate.latency import latency_ratio, summary, time_texts
 from textgate.evaluate.metrics import Marked, Predictions, score
 from textgate.evidence import Champion, Comparison, Comparisons, DataReport, Metrics, ModelScores
-from textgate.models.classifier import Bundle, Probabilities, open_bundle
+from textgate.models.classifier import Bundle, Probabilities, open_bundle, open_verified
 from textgate.prediction import ROUNDING
 from textgate.rows import Rows, check_rows, read_split
+from textgate.scan.policy import vouch_folder
 
 WINDOW = 1024  # rows scored at once: probabilities of a million rows and a thousand labels would not fit
 Role = Literal["candidate", "champion", "baseline"]
@@ -49,7 +50,8 @@ def evaluate(build: Path) -> Evaluation:
     """Score the bundles under `build` on its test and external rows.
 
     Raises CannotTell for missing or foreign input (no test rows, rows that data.json does not describe, a model trained
-    on other rows), Refused for an altered bundle and for a model whose answers are not probabilities.
+    on other rows), Refused for an altered bundle, for a champion that holds what nobody vouches for, and for a
+    model whose answers are not probabilities.
     """
     start = time.perf_counter()
     data = records.read(build / "data" / "data.json", DataReport, "data")
@@ -85,7 +87,7 @@ def open_bundles(build: Path, champion: Champion, fingerprint: str) -> dict[Role
     if champion.state == "given":
         if champion.path is None or champion.digest is None:
             raise CannotTell(f'{build / "champion.json"} names no path or no digest: run "make choose" again')
-        bundles["champion"] = open_bundle(Path(champion.path), champion.digest)
+        bundles["champion"] = _open_champion(Path(champion.path), champion.digest)
     bundles["baseline"] = open_bundle(build / "baseline")
     for bundle in (bundles["candidate"], bundles["baseline"]):
         if bundle.manifest.data_fingerprint != fingerprint:
@@ -94,6 +96,13 @@ def open_bundles(build: Path, champion: Champion, fingerprint: str) -> dict[Role
                 f' {build / "data"} holds {fingerprint[:12]}…: run "make train" again'
             )
     return bundles
+
+
+def _open_champion(path: Path, expected: str) -> Bundle:
+    """Vouch for what comes from outside, and no stage of this run scans, before it is opened."""
+    manifest = verify(path, expected)
+    vouch_folder(path)
+    return open_verified(path, manifest, expected)
 
 
 def score_split(split: str, rows: Rows, bundles: Mapping[Role, Bundle], known: Sequence[str]) -> Scored:
