@@ -71,7 +71,7 @@ def test_compose__a_run_that_passed_is_the_report_and_a_link_to_it():
 @pytest.mark.parametrize(
     ("conclusion", "ended", "line"),
     [
-        ("failure", {"check": ("failure", "Run make test", "failure")}, "### This run did not succeed: check failed"),
+        ("failure", {"test": ("failure", "Run make test", "failure")}, "### This run did not succeed: test failed"),
         ("failure", {"gate": ("failure", "Run x", "failure")}, "### This run did not succeed: gate failed"),
         ("failure", {"scan": "failure", "check": "failure"}, "### This run did not succeed: check failed"),
         ("cancelled", {"scan": "cancelled"}, "### This run did not succeed: scan was cancelled"),
@@ -112,10 +112,10 @@ def test_compose__a_refusal_is_the_report_and_does_not_repeat_itself():
 
 
 def test_compose__a_refusal_beside_broken_tests_says_both():
-    ended = {"gate": ("failure", "Run x --stage gate", "failure"), "check": ("failure", "Run make test", "failure")}
+    ended = {"gate": ("failure", "Run x --stage gate", "failure"), "test": ("failure", "Run make test", "failure")}
     text = shown("failure", example(outcome="refused"), jobs=jobs(**ended))
     assert first(text) == "### textgate refused this model: F1 da got worse"
-    stopped = "- job `check` **failed** in step `Run make test` · it left no reason; the run's log says more"
+    stopped = "- job `test` **failed** in step `Run make test` · it left no reason; the run's log says more"
     assert stopped in text
     assert "job `gate`" not in text
 
@@ -190,7 +190,7 @@ def test_compose__a_run_without_evidence_still_says_what_stopped_it(conclusion, 
 
 def test_compose__a_job_that_was_cancelled_before_it_began_did_not_stop_the_run():
     waiting = tuple(Job(name=name, conclusion="cancelled") for name in ("model_tests", "scan"))
-    ended = (*jobs(train=("cancelled", TRAIN, "cancelled"), gate="failure")[:3], *waiting, jobs(gate="failure")[-1])
+    ended = (*jobs(train=("cancelled", TRAIN, "cancelled"), gate="failure")[:4], *waiting, jobs(gate="failure")[-1])
     text = shown("cancelled", None, jobs=ended)
     assert first(text) == "### No verdict: train was cancelled"
     assert text.count("**was cancelled**") == 1
@@ -198,7 +198,7 @@ def test_compose__a_job_that_was_cancelled_before_it_began_did_not_stop_the_run(
     text = shown("cancelled", None, jobs=tuple(Job(name=name, conclusion="cancelled") for name in NEEDED))
     assert first(text) == "### No verdict: check was cancelled"
     assert "- job `check` **was cancelled** ·" in text
-    assert "Not run: `plan` `train` `model_tests` `scan` `gate`\n" in text
+    assert "Not run: `test` `plan` `train` `model_tests` `scan` `gate`\n" in text
 
 
 def test_compose__a_run_without_any_job_has_a_comment():
@@ -240,6 +240,7 @@ def test_compose__a_change_of_documentation_alone_has_a_short_comment():
         {"jobs": jobs()},
         {"jobs": jobs(train="skipped", model_tests="skipped", scan="skipped", gate="failure")},
         {"jobs": jobs(train="skipped", model_tests="skipped", scan="skipped", check="skipped")},
+        {"jobs": jobs(train="skipped", model_tests="skipped", scan="skipped", test="skipped")},
         {"jobs": SKIPPED[:-1]},
     ],
 )

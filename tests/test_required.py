@@ -12,7 +12,7 @@ from textgate.errors import CannotTell, Refused
 from textgate.github.required import read_needs, required
 
 ROOT = Path(__file__).resolve().parent.parent
-JOBS = ("check", "plan", "train", "model_tests", "scan")
+JOBS = ("check", "test", "plan", "train", "model_tests", "scan")
 
 
 def needs(changed="true", **results):
@@ -60,7 +60,7 @@ def test_required__the_verdict_itself_must_be_a_pass(gate):
         judged(needs(), gate)
 
 
-@pytest.mark.parametrize("job", ["check", "plan"])
+@pytest.mark.parametrize("job", ["check", "test", "plan"])
 def test_required__a_documentation_change_still_needs_its_tests(job):
     with pytest.raises(Refused, match=f"did not pass: {job}"):
         judged(needs("false", **SKIPPED, **{job: "failure"}), "skipped")

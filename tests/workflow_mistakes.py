@@ -55,7 +55,7 @@ MISTAKES = {
     ],
     rules.one_plain_command_a_line: [
         ("ci", "run: make check", 'run: echo "${{ github.head_ref }}"', "an expression"),
-        ("ci", "run: make check", "run: if make check; then make test; fi", "a program"),
+        ("ci", "run: make check", "run: if make check; then make data; fi", "a program"),
         ("ci", "run: make check", "run: make check || true", "a program"),
         ("ci", "run: make check", "run: jq . a.json", "a program"),
         ("ci", "run: make check", "run: python -c pass", "a program"),
@@ -130,7 +130,7 @@ MISTAKES = {
         ("ci", in_job("scan", "needs: train"), r"\1needs: gate", "gate runs before scan"),
     ],
     order.gate_is_the_required_check: [
-        ("ci", "model_tests, scan]", "model_tests]", "gate needs check, model_tests, plan, train"),
+        ("ci", "model_tests, scan]", "model_tests]", "gate needs check, model_tests, plan, test, train"),
         ("ci", in_job("gate", r"if: always\(\)"), r"\1if: '!cancelled()'", "does not always run"),
         ("ci", "name: gate", "name: the gate", "not reported as gate"),
         ("ci", "NEEDS: .*, GATE", 'NEEDS: "{}", GATE', "does not end by looking"),

@@ -12,7 +12,7 @@ AFTER = {
     "train": {"check", "plan"}, "model_tests": {"train"}, "scan": {"train"},
     "gate": {"model_tests", "scan"}, "deploy": {"gate"},
 }  # fmt: skip
-GATE_NEEDS = {"check", "plan", "train", "model_tests", "scan"}
+GATE_NEEDS = {"check", "test", "plan", "train", "model_tests", "scan"}
 
 
 def jobs_in_order(file: File) -> list[str]:

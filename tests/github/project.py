@@ -12,7 +12,7 @@ from tests.github.hub import LocalGitHub
 from tests.github.runner import PROJECT
 from tests.project import edit, write_settings
 
-TESTS = ("tests/test_errors.py", "tests/test_files.py")  # `check` runs them: a user's own tests, small and quick
+TESTS = ("tests/test_errors.py", "tests/test_files.py")  # the job `test` runs them: a user's own tests, small and quick
 WORDS = {
     "weather": "rain sun cloud wind storm snow frost fog thunder breeze sky warm cold forecast drizzle",
     "kitchen": "pan oven spoon flour butter salt onion stew bake fry knife plate soup dough pepper",

@@ -57,7 +57,7 @@ def test_stopped__a_run_that_was_cancelled_before_it_began_says_so(
     events.workflow_run(hub, finished.again(hub, number, None, "cancelled", skipped | {"check": "cancelled"}))
     (comment,) = hub.comments(number)
     assert comment["body"].startswith("### No verdict: check was cancelled\n")
-    assert "Not run: `plan` `train` `model_tests` `scan` `gate`" in comment["body"]
+    assert "Not run: `test` `plan` `train` `model_tests` `scan` `gate`" in comment["body"]
 
 
 def test_stopped__checks_that_fail_train_nothing_and_are_named(hub: LocalGitHub, project: Project) -> None:
@@ -69,3 +69,15 @@ def test_stopped__checks_that_fail_train_nothing_and_are_named(hub: LocalGitHub,
     assert comment["body"].startswith("### "), comment["body"]
     assert "- job `check` **failed** in step `Run make check`" in comment["body"]
     assert "passed this model" not in comment["body"]
+
+
+def test_stopped__unit_tests_that_fail_stop_a_model_that_passed_beside_them(hub: LocalGitHub, project: Project) -> None:
+    project.branch("broken")
+    project.config("train", seed=16)
+    project.write("tests/test_broken.py", "def test_broken__nothing_is_something():\n    assert [] == [1]\n")
+    ci, comment = events.judged(hub, project.pull_request("broken"))
+    assert {ci.jobs[name].conclusion for name in ("check", "train", "model_tests", "scan")} == {"success"}, ci.text
+    assert ci.step("gate", "gate") == "success"
+    assert ci.jobs["test"].conclusion == ci.jobs["gate"].conclusion == ci.conclusion == "failure"
+    assert comment["body"].startswith("### This run did not succeed: test failed\n"), comment["body"]
+    assert "- job `test` **failed** in step `Run make test`" in comment["body"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from textgate.github.jobs import NEEDED, Job, Stop, conclusion, stops
+from textgate.github.jobs import ALWAYS, MODEL, NEEDED, Job, Stop, conclusion, stops
 from textgate.github.plan import Plan
 from textgate.github.pull_request import Run
 from textgate.records import Outcome
@@ -84,8 +84,8 @@ def _came_through(facts: Facts) -> bool:
 
 def _nothing_to_train(facts: Facts) -> bool:
     """Say whether the plan was to train nothing, and GitHub says that so it was."""
-    skipped = {conclusion(facts.jobs, name) for name in ("train", "model_tests", "scan")} == {"skipped"}
-    rest = {conclusion(facts.jobs, name) for name in ("check", "plan", "gate")} == {"success"}
+    skipped = {conclusion(facts.jobs, name) for name in MODEL} == {"skipped"}
+    rest = {conclusion(facts.jobs, name) for name in (*ALWAYS, "gate")} == {"success"}
     planned = facts.plan is not None and not facts.plan.changed
     return planned and skipped and rest and facts.run.conclusion == "success"
 

@@ -12,7 +12,9 @@ from textgate.github.answers import Answered, understood
 from textgate.github.api import GitHub
 from textgate.pipeline import STAGES
 
-NEEDED = ("check", "plan", "train", "model_tests", "scan", "gate")  # jobs of ci.yml, all of which a verdict takes
+ALWAYS = ("check", "test", "plan")  # jobs of ci.yml
+MODEL = ("train", "model_tests", "scan")  # skipped where nothing was changed that makes or judges a model
+NEEDED = (*ALWAYS, *MODEL, "gate")  # all of which a verdict takes
 STOPPED = {"failure": "failed", "timed_out": "ran out of time", "cancelled": "was cancelled"}
 RUN = re.compile(r"--stage[ =](\S+)")  # an unnamed step is called by its command
 

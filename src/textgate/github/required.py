@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from textgate.errors import CannotTell, Refused
-
-ALWAYS = ("check", "plan")
-MODEL = ("train", "model_tests", "scan")
+from textgate.github.jobs import ALWAYS, MODEL
 
 
 class Need(BaseModel):
