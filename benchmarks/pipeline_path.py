@@ -60,7 +60,7 @@ def critical_path(command: str) -> None:
 
 
 def _jobs_of_a_pull_request() -> dict[str, Any]:
-    """Return the jobs that ran. The rows are few, the model is the quickest, environments are there, `check` and `test` do little."""
+    """Return the jobs that ran: few rows, the quickest model, environments that are there, little to lint and test."""
     with (
         tempfile.TemporaryDirectory(prefix="textgate-bench-ci-") as temporary,
         LocalGitHub(Path(temporary, "hub")) as hub,
