@@ -263,7 +263,7 @@ def test_two_processes__write_two_chains_at_once(tmp_path):
 
 def test_full_disk__nothing_half_is_left_and_the_log_goes_on_when_there_is_room(tmp_path):
     process = start(FILL_THE_DISK, tmp_path, stderr=subprocess.PIPE)
-    out, _ = process.communicate(timeout=20)
+    out, _ = process.communicate(timeout=120)
     *failures, last = out.decode().splitlines()
     given, failed, ready = last.split()
     assert set(failures) == {"No space left on device False True"}

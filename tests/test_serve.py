@@ -260,3 +260,10 @@ def test_proxy__says_who_asks_if_it_is_believed(service, closed):
     assert recorded(service, service.predict(NORTH, **forwarded)[1]["request_id"])[0]["client"] == "127.0.0.1"
     event = recorded(closed, closed.predict(NORTH, **forwarded)[1]["request_id"])[0]
     assert event["client"] == "203.0.113.7"
+
+
+def test_proxy__that_passes_on_what_is_no_address_fills_no_log(closed):
+    _, headers, _ = closed.get("/version", {"X-Forwarded-For": "x" * 20_000})
+    closed.get("/health")  # one process does one thing after the other, so the line before is written
+    (line,) = [line for line in closed.log() if line.get("request_id") == headers["X-Request-ID"]]
+    assert line["client"] == "unknown"

@@ -1,7 +1,9 @@
 """How the service starts, ends, and gets over what happens in between."""
 
+import contextlib
 import http.client
 import json
+import re
 import resource
 import signal
 import socket
@@ -9,11 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
-from tests.serve_process import ROOT, ServeProcess, config_file, small_bundle, until
+from tests.serve_process import ROOT, ServeProcess, config_file, read_all, small_bundle, until
 
-LONG = {"text": " ".join(f"word{number}" for number in range(60))}  # is explained until its time is over
+LONG = {"text": " ".join(f"word{number}" for number in range(25))}  # is explained until its time is over
 JSON = {"Content-Type": "application/json"}
 
 
@@ -33,6 +36,11 @@ def sent(service, path, body):
     connection.request("POST", path, json.dumps(body), JSON)
     until(lambda: service.metric("textgate_requests_total", endpoint="/metrics") >= 1)  # so ours was read before
     return connection
+
+
+def most_memory(service):
+    """Return the most that a service ever held, in kB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{service.process.pid}/status").read_text())[1])
 
 
 def ask_on(service):
@@ -117,6 +125,21 @@ def test_client__that_goes_away_frees_its_place(tmp_path, bundle):
         until(lambda: service.post("/explain", {"text": "snow"})[0] == 200)
         until(lambda: service.metric("textgate_requests_total", endpoint="/explain", status="499") == 1)
         assert "Traceback" not in service.text()
+
+
+def test_header__without_end_behind_a_request_that_is_being_answered_is_not_kept(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **explaining(2.0)) as service:
+        before = most_memory(service)
+        body = json.dumps(LONG).encode()
+        ask = b"POST /explain HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        with socket.create_connection(service.address, timeout=20) as connection:
+            connection.sendall(ask % (len(body), body) + b"GET / HTTP/1.1\r\nX: ")
+            with contextlib.suppress(ConnectionError):  # once the first is answered
+                for _ in range(400):
+                    connection.sendall(b"y" * 100_000)
+            read_all(connection)
+        assert service.metric("textgate_requests_total", endpoint="/explain", status="200") == 1
+        assert most_memory(service) < before + 20_000
 
 
 def test_audit__that_cannot_be_written_keeps_answers_back_until_it_can(tmp_path, bundle):
@@ -207,6 +230,13 @@ def test_start__a_port_that_is_none_is_one_line(port):
         (
             {"listen": {"host": ""}},
             "listen.host: name an address of this machine, such as 127.0.0.1; 0.0.0.0 means all",
+        ),
+        ({"listen": {"host": "é" * 80}}, "listen.host: name an address of this machine, such as 127.0.0.1; 0.0.0.0 "),
+        ({"models": {"champion": "a\0b"}}, r"models.champion: String should match pattern '^[^\x00]*$' (found "),
+        ({"audit": {"folder": "a\0b"}}, r"audit.folder: String should match pattern '^[^\x00]*$' (found "),
+        (
+            {"access": {"clients": {"kind": "keys", "file": "a\0b"}}},
+            r"access.clients.file: String should match pattern '^[^\x00]*$' (found ",
         ),
         ({"listen": {"proxies": ["*"]}}, "listen.proxies.0: must be an address or a network, such as 10.0.0.7 or 10."),
         ({"listen": {"proxies": ["10.0.0.7/8"]}}, "listen.proxies.0: must be an address or a network, such as 10."),

@@ -1,7 +1,5 @@
 """Several processes that serve behind one port: they end in order, are replaced, and count together."""
 
-import http.client
-import json
 import os
 import re
 import shutil
@@ -10,11 +8,15 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.serve_process import ServeProcess, small_bundle, until
+from tests.serve_process import ServeProcess, read_all, small_bundle, until
 
 from textgate.serve.audit.verify import verify
 
-LONG = {"text": " ".join(f"word{number}" for number in range(60))}  # is explained until its time is over
+BODY = b'{"text": "snow"}'
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % len(BODY)
+)
 TWO = {"listen": {"workers": 2}}
 
 
@@ -32,6 +34,11 @@ def children(pid):
     """Process ids of the workers."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return {int(one) for one in found if b"spawn_main" in Path(f"/proc/{one}/cmdline").read_bytes()}
+
+
+def figures(folder):
+    """Process ids of those that left counters behind."""
+    return {int(path.stem.rpartition("_")[2]) for path in folder.glob("textgate-metrics-*/counter_*.db")}
 
 
 def gone(pid):
@@ -77,16 +84,41 @@ def test_workers__end_with_their_supervisor(tmp_path, bundle):
             socket.create_connection(service.address)
 
 
+def test_workers__of_a_supervisor_that_was_killed_do_not_keep_another_one_from_starting(tmp_path, bundle):
+    listen = {"workers": 2, "notice_seconds": 1.5}  # in which they still answer
+    with ServeProcess(tmp_path / "first", bundle, listen=listen) as service:
+        ready(service, 2)
+        service.kill()
+        with ServeProcess(tmp_path / "second", bundle, port=service.address[1], listen=listen) as other:
+            assert other.predict("snow")[0] == 200
+            assert other.stop() == 0
+
+
+def test_workers__wait_for_a_port_that_is_taken_and_say_so(tmp_path, bundle):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        host, port = taken.getsockname()
+        with ServeProcess(tmp_path, bundle, port=port, wait=False, **TWO) as service:
+            until(lambda: service.log() != [])
+            taken.close()
+            service.wait_until_ready()
+            (line,) = [line for line in service.log() if line.get("message") == "the port is taken, it is waited for"]
+            assert (line["level"], line["address"]) == ("warning", f"{host}:{port}")
+            assert service.stop() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_workers__answer_what_was_accepted_and_close_their_audit_log(tmp_path, bundle, number):
-    explain = {"evaluations": 10_000_000, "seconds": 1.5}
-    with ServeProcess(tmp_path, bundle, explain=explain, listen={"workers": 2, "notice_seconds": 0.5}) as service:
+    with ServeProcess(tmp_path, bundle, listen={"workers": 2, "notice_seconds": 0.5}) as service:
         ready(service, 2)
-        connection = http.client.HTTPConnection(*service.address, timeout=30)
-        connection.request("POST", "/explain", json.dumps(LONG), {"Content-Type": "application/json"})
-        service.process.send_signal(number)
-        answer = connection.getresponse()
-        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        with socket.create_connection(service.address, timeout=30) as connection:
+            connection.sendall(HEAD)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")  # accepted, and its body is waited for
+            service.process.send_signal(number)
+            until(lambda: service.text().count('"stopping"') == 2)
+            connection.sendall(BODY)
+            answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nconnection: close\r\n" in answer.lower()
         assert service.process.wait(20) == 0
         said = [line.get("message") for line in service.log()]
         assert said.count("stopped") == 2
@@ -104,13 +136,12 @@ def test_workers__one_that_cannot_start_takes_nobody_along_and_comes_when_it_can
         ready(service, 2)
         whole = (model / "tfidf.json").read_bytes()
         (model / "tfidf.json").write_bytes(b"{}")
+        others = figures(tmp_path) - children(service.process.pid)
         os.kill(victim := min(children(service.process.pid)), signal.SIGKILL)
         until(lambda: "a worker could not start, it will be tried again; others answer" in service.text())
         assert service.predict("snow")[0] == 200
         assert service.get("/ready")[0] == 200
-        alive = {str(pid) for pid in children(service.process.pid)}
-        figures = tmp_path.glob("textgate-metrics-*/*.db")
-        assert {path.stem.rpartition("_")[2] for path in figures if "counter" in path.name} - alive == {str(victim)}
+        assert figures(tmp_path) - children(service.process.pid) - others == {victim}
         (model / "tfidf.json").write_bytes(whole)
         ready(service, 3)
         until(lambda: service.metric("textgate_ready") == 1)
@@ -142,4 +173,15 @@ def test_sighup__is_ignored_under_nohup(tmp_path, bundle, workers):
         for pid in {service.process.pid, *children(service.process.pid)}:
             ignored = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())[1]
             assert int(ignored, 16) >> (signal.SIGHUP - 1) & 1
+        assert service.stop() == 0
+
+
+@pytest.mark.long
+def test_workers__one_that_hangs_is_replaced(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **TWO) as service:
+        ready(service, 2)
+        os.kill(hung := min(children(service.process.pid)), signal.SIGSTOP)
+        until(lambda: hung not in children(service.process.pid))
+        ready(service, 3)
+        assert "a worker ended, another one is started" in service.text()
         assert service.stop() == 0

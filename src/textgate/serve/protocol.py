@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import deque
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from textgate.serve.host import names_its_host
 from textgate.serve.metrics import REJECTED
 from textgate.serve.problems import Problem
 from textgate.serve.ready_made import TurnAway, as_http
@@ -22,20 +25,21 @@ HEADER_TOO_LARGE = Problem(431, "The header is too large.")
 TOO_MANY = Problem(503, "Too many clients are connected. Ask again in a moment.", {"Retry-After": "1"})
 MOST_BEHIND = 100  # requests that a client sends ahead; each takes 2 kB, and RFC 9112, 9.3.2 lets us close instead
 LAST_CALL_SECONDS = 0.5  # many times the way from a client that has connected
+TRAILER: deque[tuple[bytes, bytes]] = deque(maxlen=0)  # fields after a body in chunks are no header: it keeps none
 REASONS = {NOT_HTTP: "bad", TOO_SLOW: "slow", HEADER_TOO_LARGE: "size", TOO_MANY: "busy"}
 
 
 class Protocol(HttpToolsProtocol):
     """One connection.
 
-    Its header must arrive in time and be of a bounded size; a body that was refused must end in time (it is read and
-    thrown away, so that a client that sends first and reads later still gets its answer); and an answer must be read in
-    the time that a body has. The task of a client that goes away is cancelled.
+    Its header must arrive in time and be of a bounded size, as must all that is no body; a body that was refused must
+    end in time (it is read and thrown away, so that a client that sends first and reads later still gets its answer);
+    and an answer must be read in the time that a body has. The task of a client that goes away is cancelled.
     """
 
     config: Settings
     in_header = False
-    header_bytes = 0  # that came after its first and before the newest bytes
+    header_bytes = 0  # that came after its first, or after those of a body, and before the newest bytes
     newest_bytes = 0
     timer: asyncio.TimerHandle | None = None
     unread: asyncio.TimerHandle | None = None  # runs while the client has not taken all that it was answered
@@ -67,20 +71,22 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read bytes; start a clock if they are not part of a request that is being answered."""
+        if self.refused:  # others may still be answered; nothing is kept of what comes now
+            return
         self._unset_keepalive_if_required()
         self.newest_bytes = len(data)
         try:
             self._parse(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._stay(data[upgrade.args[0] :])
+            return
         except httptools.HttpParserError:
             self._refuse(self.wrong)
         if self.transport.is_closing():
             return
-        if self.in_header:
-            self.header_bytes += len(data)
-            if self.header_bytes > self.config.listen.header_bytes:
-                self._refuse(HEADER_TOO_LARGE)
+        self.header_bytes += len(data)
+        if self.header_bytes > self.config.listen.header_bytes:
+            self._refuse(HEADER_TOO_LARGE)
         if self.in_header:
             self._start_timer(self.config.listen.header_seconds)
         elif self.cycle is not None and self.cycle.response_complete:
@@ -110,8 +116,8 @@ class Protocol(HttpToolsProtocol):
 
     def _stay(self, rest: bytes) -> None:
         """Read a request again, without its wish to go on in another protocol: the parser has passed over its body."""
-        lines = [b"%b: %b\r\n" % header for header in self.headers if header[0] != b"upgrade"]
-        start = f"{self.scope['method']} ".encode() + self.url + b" HTTP/1.1\r\n"
+        lines = [b"%b: %b\r\n" % header for header in self.scope["headers"] if header[0] != b"upgrade"]
+        start = b"%b %b HTTP/%b\r\n" % (self.scope["method"].encode(), self.url, self.scope["http_version"].encode())
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(start + b"".join(lines) + b"\r\n" + rest)
 
@@ -130,22 +136,27 @@ class Protocol(HttpToolsProtocol):
         self._stop_timer()
         most = self.config.listen.header_bytes
         in_parts = self.header_bytes >= 0
-        if (in_parts or self.newest_bytes > most) and self._header_size() > most:
+        if (in_parts or self.newest_bytes > most) and len(self.url) + sum(map(len, chain(*self.headers))) > most:
             self.wrong = HEADER_TOO_LARGE
             raise ValueError
         if len(self.pipeline) == MOST_BEHIND:
             self.wrong = TOO_MANY
             raise ValueError
+        if not names_its_host(self.headers, self.parser):
+            raise ValueError
         super().on_headers_complete()
+        self.headers = TRAILER  # type: ignore[assignment]
+
+    def on_body(self, body: bytes) -> None:
+        """Take in bytes of a body, which has limits of its own; what comes between and after them counts as header."""
+        self.header_bytes = -self.newest_bytes
+        super().on_body(body)
 
     def on_response_complete(self) -> None:
         """Go on; read no more while requests wait (uvicorn reads after each answer, into memory without end)."""
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
-
-    def _header_size(self) -> int:
-        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def shutdown(self) -> None:
         """Hang up at the end of the service, but let who has just connected ask: its request may be on its way."""

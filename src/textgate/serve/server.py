@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from textgate.serve.supervisor import Supervisor
 
 DOORS = 64  # overloaded, a turn takes 5 to 20 ms: 3,000 new clients a second, and more
 BACKLOG = 2048  # connections that wait to be let in; the kernel cuts it to net.core.somaxconn
+ORPHANED_SECONDS = 10.0  # in which a worker whose supervisor was killed begins to end, also one that only just starts
+STEP_SECONDS = 0.1
 
 
 def serve(config: ServeConfig) -> None:
@@ -40,14 +44,25 @@ def serve(config: ServeConfig) -> None:
 
 
 def _socket(listen: Listen) -> socket.socket:
+    """Return the socket. Raises CannotTell for an address that cannot be had.
+
+    Several processes wait for their port: workers of a supervisor that was killed have it until they end.
+    """
     family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        return socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        where = f"{listen.host}:{listen.port}"
-        number = error.errno or 0  # below 0 if no address has that name
-        reason = os.strerror(number) if number > 0 else "no such host"
-        raise CannotTell(f"{where}: {reason}: choose another listen.host or --port") from error
+    where, waited_s = f"{listen.host}:{listen.port}", 0.0
+    most_s = listen.notice_seconds + ORPHANED_SECONDS if listen.workers > 1 else 0.0
+    while True:
+        try:
+            return socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            number = error.errno or 0  # below 0 if no address has that name
+            if number != errno.EADDRINUSE or waited_s >= most_s:
+                reason = os.strerror(number) if number > 0 else "no such host"
+                raise CannotTell(f"{where}: {reason}: choose another listen.host or --port") from error
+        if not waited_s:
+            logs.LOG.warning("the port is taken, it is waited for", extra={"address": where, "seconds": most_s})
+        time.sleep(STEP_SECONDS)
+        waited_s += STEP_SECONDS
 
 
 def doors(listening: socket.socket) -> list[socket.socket]:

@@ -11,15 +11,15 @@ from textgate.records import Count, Positive, Record, Share
 from textgate.serve.access.settings import AccessConfig
 from textgate.serve.audit.settings import AuditConfig
 
-Folder = Annotated[str, StringConstraints(min_length=1)]
+Folder = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 HOUR = 3600  # nobody waits longer; who writes milliseconds is told so
 Seconds = Annotated[FiniteFloat, Field(gt=0, le=HOUR)]
 WholeSeconds = Annotated[int, Field(ge=1, le=HOUR)]
 
 
 def _is_host(host: str) -> str:
-    """Refuse what would mean every address of the machine without saying so."""
-    if not host.strip() or "\0" in host:
+    """Refuse what would mean every address of the machine without saying so, and what no resolver takes."""
+    if not host.strip() or "\0" in host or not host.isascii():
         raise ValueError("name an address of this machine, such as 127.0.0.1; 0.0.0.0 means all of them")
     return host
 

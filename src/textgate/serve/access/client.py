@@ -26,15 +26,16 @@ class Denied(Exception):
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a request came from, as one name for what one person can easily change.
-
-    An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
-    """
-    return _name_of(request.client.host if request.client else "")
+    """Return the address that a request came from, as `name_of` has it."""
+    return name_of(request.client.host if request.client else "")
 
 
 @lru_cache(REMEMBERED)
-def _name_of(host: str) -> str:
+def name_of(host: str) -> str:
+    """Return an address as one name for what one person can easily change; what a proxy passed on may be none.
+
+    An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
+    """
     try:
         address = ip_address(host)
     except ValueError:

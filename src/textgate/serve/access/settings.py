@@ -11,7 +11,7 @@ from textgate.records import Positive, Record
 
 Scope = Literal["predict", "explain", "admin"]
 SCOPES: tuple[Scope, ...] = ("predict", "explain", "admin")
-File = Annotated[str, StringConstraints(min_length=1)]
+File = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 

@@ -12,7 +12,7 @@ from textgate.records import Record
 class AuditConfig(Record):
     """Where the log lies, what it holds and how long it is kept."""
 
-    folder: Annotated[str, StringConstraints(min_length=1)]
+    folder: Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
     text: bool  # the texts themselves, not their hashes alone
     segment_mb: Annotated[int, Field(ge=1, le=1024)]  # in units of 2^20 bytes
     keep_days: Annotated[int, Field(ge=1, le=36_500)]  # a hundred years: for ever
