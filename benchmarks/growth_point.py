@@ -14,6 +14,8 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import scipy.sparse
+import scipy.special  # noqa: F401 - both are else imported at their first use, and flatten the line
 from growth_inputs import marked, predictions
 from harness import ROOT
 

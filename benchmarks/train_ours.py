@@ -28,12 +28,13 @@ def main() -> None:
     """Train and predict."""
     base, rows = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     config = load(CONFIGS / "experiments" / "002_transformer.yaml", Experiment).model
+    config = config.model_copy(update={"patience": config.epochs})  # all of them, as the peer trains
     train, valid = ((rows[split]["texts"], np.array(rows[split]["labels"])) for split in ("train", "valid"))
     task = Task(train, valid, tuple(rows["labels"]), config, rows["settings"]["seed"], "cpu")  # type: ignore[arg-type]
     started, processor = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder, joined("cpu") as processes:
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes.count))
-        model, _ = finetune(task, base, Path(folder) / "checkpoint.safetensors", processes)
+        model, epochs, _ = finetune(task, base, Path(folder) / "checkpoint.safetensors", processes)
     seconds, processor = time.perf_counter() - started, time.process_time() - processor
     if processes.rank:
         return
@@ -42,7 +43,8 @@ def main() -> None:
     with torch.inference_mode():
         for batch in texts.by_length():
             predicted[batch] = model(**texts.batch(batch)).logits.argmax(dim=1).numpy()
-    print(json.dumps({"seconds": seconds, "processor_seconds": processor, "predicted": predicted.tolist()}))
+    found = {"seconds": seconds, "processor_seconds": processor, "epochs": len(epochs)}
+    print(json.dumps(found | {"predicted": predicted.tolist()}))
 
 
 if __name__ == "__main__":

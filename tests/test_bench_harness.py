@@ -206,12 +206,14 @@ class Turns(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     asked: ClassVar = []
     answers = ((200, None), (200, None), (503, "1"), (503, None))
+    turn: ClassVar = threading.Lock()  # each connection has a thread of its own
 
     def do_POST(self):
         """Answer in turn."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        status, later = self.answers[len(self.asked) % 4]
-        self.asked.append(json.loads(body))
+        with self.turn:
+            status, later = self.answers[len(self.asked) % 4]
+            self.asked.append(json.loads(body))
         self.send_response(status)
         self.send_header("Content-Length", "2")
         if later:

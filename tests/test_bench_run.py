@@ -14,7 +14,8 @@ from tests.project import ROOT
 BENCHMARKS = ROOT / "benchmarks"
 sys.path.append(str(BENCHMARKS))
 
-import run  # noqa: E402 - the scripts import each other by these names
+import results  # noqa: E402 - the scripts import each other by these names
+import run  # noqa: E402
 
 RESULT = """import harness, sys
 harness.Result(
@@ -154,3 +155,10 @@ def test_makefile__every_benchmark_has_a_target():
     targets = make("listed", text="listed: ; @echo $(BENCHMARKS)").split()
     assert re.findall(r"benchmarks/run\.py (\w+)$", make("-n", *targets), re.MULTILINE) == list(run.ORDER)
     assert all((BENCHMARKS / f"{name}.py").is_file() for name in run.ORDER)
+
+
+def test_readme__quotes_what_was_measured():
+    readme, page = ((ROOT / name).read_text() for name in ("README.md", "benchmarks/RESULTS.md"))
+    table = readme.partition(results.BEGIN)[2].partition(results.END)[0]
+    assert len(table.splitlines()) > 10
+    assert table in page

@@ -1,6 +1,7 @@
 """transformers.Trainer on a classifier. `train_hf.py tutorial|tuned|whole BASE ROWS`: prints one JSON object.
 
-ROWS is a JSON file: train and valid (each texts and labels), labels, and the settings that textgate trains with.
+ROWS is a JSON file: train and valid (each texts and labels), labels, and settings, of which all but the learning rate
+are textgate's.
 tutorial: as the usual tutorials set it, padded to 512 tokens, 32 bits, all weights. tuned: padded to the batch, grouped
 by length, bfloat16 where the processor has it, and the same parts frozen as in textgate. whole: tuned, all weights.
 The tutorial's way takes 45 s a step, and ends early. This runs in .venv-bench, without textgate.
@@ -102,7 +103,8 @@ def main():
         step = PARTS * (clock.ends[1] - clock.ends[0]) if EARLY else 0.0
         trainer.args.train_sampling_strategy = "random"  # else rows to be predicted are put in another order, too
         found = [] if EARLY else trainer.predict(trainer.eval_dataset).predictions.argmax(axis=1).tolist()
-    print(json.dumps({"seconds": seconds, "processor_seconds": processor, "step_seconds": step, "predicted": found}))
+    used = {"seconds": seconds, "processor_seconds": processor, "step_seconds": step, "epochs": trainer.state.epoch}
+    print(json.dumps(used | {"predicted": found}))
 
 
 if __name__ == "__main__":
