@@ -18,6 +18,8 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")  # a busy machine must not fail a test
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # tests begun in the background: what they start would ignore it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # tests under nohup: the same, but we still do
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def trained(tiny_base, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("trained")
     wanted = task(epochs=2, keep_torch_weights=True)
-    network, _ = finetune(wanted, tiny_base, folder.parent / "none.safetensors")
+    network, *_ = finetune(wanted, tiny_base, folder.parent / "none.safetensors")
     return network, save_transformer(network, tiny_base, wanted, folder)[0]
 
 

@@ -2,6 +2,8 @@
 
 import gc
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -66,6 +68,19 @@ def compared(truth, first, second):
 def test_mcnemar__is_the_exact_test_of_statsmodels(won, lost):
     theirs = statsmodels_mcnemar([[500, won], [lost, 30]], exact=True).pvalue if won + lost else 1.0
     assert mcnemar(won, lost) == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 1), (3, 700), (520, 480), (49_700, 50_300), (0, 2_000)])
+def test_mcnemar__is_the_binomial_test_of_scipy_for_any_number_of_flips(won, lost):
+    assert mcnemar(won, lost) == pytest.approx(stats.binomtest(won, won + lost).pvalue, rel=1e-9)
+
+
+def test_compare__imports_nothing_that_takes_seconds():
+    code = "import sys; sys.path.insert(0, 'src'); import numpy as np; from textgate.evaluate.compare import *;"
+    code += "accuracy_delta('x', *np.array([[True, False], [False, True]])); f1_deltas(*np.array([[0, 1]] * 3), 'ab');"
+    code += "print([name for name in ('sklearn', 'scipy.stats', 'scipy.optimize', 'pandas') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_mcnemar__five_lost_and_none_won_is_not_yet_significant():

@@ -44,7 +44,7 @@ def same(first, second):
 
 
 def test_finetune__learns_a_separable_task(tiny_base, tmp_path):
-    model, epochs = finetune(task(), tiny_base, tmp_path / "checkpoint")
+    model, epochs, _ = finetune(task(), tiny_base, tmp_path / "checkpoint")
     assert [epoch.epoch for epoch in epochs] == [1, 2, 3]
     assert epochs[-1].train_loss < epochs[0].train_loss / 2
     assert epochs[-1].valid_macro_f1 > 0.95
@@ -59,7 +59,7 @@ def test_finetune__the_same_seed_gives_the_same_weights_and_another_seed_others(
     wanted = task(epochs=1, **changes)
     first, second = (finetune(wanted, tiny_base, tmp_path / name)[0] for name in "ab")
     assert same(weights(first), weights(second))
-    other, _ = finetune(replace(wanted, seed=8), tiny_base, tmp_path / "c")
+    other, *_ = finetune(replace(wanted, seed=8), tiny_base, tmp_path / "c")
     assert not same(weights(first), weights(other))
 
 
@@ -77,9 +77,9 @@ def test_finetune__killed_and_run_again_gives_the_weights_of_an_unbroken_run(tin
     kill_behind_an_epoch(tiny_base, tmp_path / "killed")
     killed_after = load_file(tmp_path / "killed")
     wanted = task(epochs=15, patience=15)
-    whole, history = finetune(wanted, tiny_base, tmp_path / "whole")
+    whole, history, _ = finetune(wanted, tiny_base, tmp_path / "whole")
     capsys.readouterr()
-    again, _ = finetune(wanted, tiny_base, tmp_path / "killed")
+    again, *_ = finetune(wanted, tiny_base, tmp_path / "killed")
     epochs_done_again = capsys.readouterr().out.count("epoch")
     assert 0 < epochs_done_again < len(history) == 15
     assert same(weights(whole), weights(again))
@@ -91,25 +91,25 @@ def test_finetune__killed_and_run_again_gives_the_weights_of_an_unbroken_run(tin
 def test_finetune__with_kept_states_it_goes_on_behind_the_last_whole_epoch(tiny_base, tmp_path):
     """A run that had less patience leaves the checkpoint of one that was killed."""
     wanted = task(**FROZEN)
-    whole, history = finetune(wanted, tiny_base, tmp_path / "whole")
+    whole, history, _ = finetune(wanted, tiny_base, tmp_path / "whole")
     cut = finetune(replace(wanted, config=wanted.config.model_copy(update={"patience": 1})), tiny_base, tmp_path / "x")
-    again, same_history = finetune(wanted, tiny_base, tmp_path / "x")
+    again, same_history, _ = finetune(wanted, tiny_base, tmp_path / "x")
     assert len(cut[1]) < len(same_history) == 3
     assert [epoch.train_loss for epoch in same_history] == [epoch.train_loss for epoch in history]
     assert same(weights(whole), weights(again))
 
 
 def test_finetune__a_finished_run_is_not_trained_again(tiny_base, tmp_path, capsys):
-    first, history = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
+    first, history, _ = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
     capsys.readouterr()
-    again, same_history = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
+    again, same_history, _ = finetune(task(epochs=2), tiny_base, tmp_path / "checkpoint")
     assert "epoch" not in capsys.readouterr().out
     assert same_history == history
     assert same(weights(first), weights(again))
 
 
 def test_finetune__stops_early_and_keeps_the_best_epoch(tiny_base, tmp_path):
-    model, epochs = finetune(task(epochs=10, patience=2), tiny_base, tmp_path / "checkpoint")
+    model, epochs, _ = finetune(task(epochs=10, patience=2), tiny_base, tmp_path / "checkpoint")
     scores = [epoch.valid_macro_f1 for epoch in epochs]
     assert len(epochs) == scores.index(max(scores)) + 1 + 2 < 10
     stored = load_file(tmp_path / "checkpoint")
@@ -120,7 +120,7 @@ def test_finetune__stops_early_and_keeps_the_best_epoch(tiny_base, tmp_path):
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_finetune__frozen_embeddings_and_layers_stay_those_of_the_base(tiny_base, tmp_path, dropout):
-    model, _ = finetune(task(epochs=1, **FROZEN | {"dropout": dropout}), tiny_base, tmp_path / "checkpoint")
+    model, *_ = finetune(task(epochs=1, **FROZEN | {"dropout": dropout}), tiny_base, tmp_path / "checkpoint")
     base, now = load_file(tiny_base / "model.safetensors"), model.state_dict()
     changed = {
         name for name, value in base.items() if f"bert.{name}" in now and not torch.equal(value, now[f"bert.{name}"])
@@ -132,7 +132,7 @@ def test_finetune__frozen_embeddings_and_layers_stay_those_of_the_base(tiny_base
 
 
 def test_finetune__without_freezing_everything_learns(tiny_base, tmp_path):
-    model, _ = finetune(task(epochs=1), tiny_base, tmp_path / "checkpoint")
+    model, *_ = finetune(task(epochs=1), tiny_base, tmp_path / "checkpoint")
     before = load_file(tiny_base / "model.safetensors")["embeddings.word_embeddings.weight"]
     assert not torch.equal(before, model.state_dict()["bert.embeddings.word_embeddings.weight"])
 

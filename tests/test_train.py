@@ -1,12 +1,16 @@
 """Rows and a choice become two sealed bundles, the same ones each time, or one line says what is missing."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from tests.small import LABELS, SHA, TFIDF, data_report, small_rows, transformer_config
 
 from textgate.bundle import verify
@@ -16,7 +20,8 @@ from textgate.config import Ensemble, Experiment, TrainConfig
 from textgate.errors import CannotTell
 from textgate.files import write_jsonl
 from textgate.models.classifier import open_bundle
-from textgate.train.train import megabytes, train
+from textgate.rows import read_split
+from textgate.train.train import Training, megabytes, train
 
 
 def choice(**experiments):
@@ -90,6 +95,32 @@ def test_train__an_ensemble_is_the_same_again_and_leaves_nothing_but_bundles(bui
         wanted.experiments[name].model_dump(mode="json") for name in ("baseline", "slow")
     )
     assert opened.classifier.predict_proba(["snow"]).shape == (1, 2)
+
+
+def left_behind(wanted, build, seconds):
+    """Leave what a training that was killed behind its last epoch leaves, as if the first one had taken so long."""
+    scratch = build / "checkpoints"
+    scratch.mkdir()
+    rows = (read_split(split, build / "data") for split in ("train", "valid"))
+    Training(wanted, data_report(), *rows, scratch).fine_tune("slow", wanted.experiments["slow"].model)
+    [path] = scratch.glob("slow-*.safetensors")
+    with safe_open(path, "np") as file:
+        metadata = file.metadata()
+    epochs = json.loads(metadata["epochs"])
+    epochs[0]["seconds"] = seconds
+    save_file(load_file(path), path, metadata | {"epochs": json.dumps(epochs)})
+
+
+def test_train__the_seconds_of_what_a_killed_run_has_done_are_counted(build, wheel_base):
+    wanted = choice(slow=transformer_config(base=wheel_base, epochs=2))
+    left_behind(wanted, build, 1000.0)
+    started = time.monotonic()
+    report = train(wanted, data_report(), build)
+    took = time.monotonic() - started
+    first, second = (epoch.seconds for epoch in report.epochs)
+    assert first == 1000.0  # it was gone on with
+    assert first + second < report.seconds <= first + second + took + 0.001
+    assert train(wanted, data_report(), build).seconds < 1000
 
 
 @pytest.mark.parametrize(("split", "word"), [("train", "training"), ("valid", "validation")])

@@ -72,7 +72,7 @@ class TrainReport(Evidence):
     precision: str
     epochs: tuple[Epoch, ...]
     valid_macro_f1: dict[str, Share]  # "candidate", "baseline" and, for an ensemble, each part
-    seconds: FiniteFloat
+    seconds: FiniteFloat  # of a training that was gone on with, also those of the epochs before; not what the kill lost
     peak_memory_mb: FiniteFloat
 
 

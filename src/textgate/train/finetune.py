@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -62,10 +63,16 @@ class Learner:
         return -(-len(self.train.lengths) // self.task.config.batch_size)
 
 
-def finetune(
-    task: Task, base: Path, checkpoint: Path, processes: Processes = ALONE
-) -> tuple[PreTrainedModel, tuple[Epoch, ...]]:
-    """Train and return the model of the best epoch (on the processor, in evaluation mode) with the history.
+class Finetuned(NamedTuple):
+    """The model of the best epoch, on the processor and in evaluation mode, and how it came to be."""
+
+    model: PreTrainedModel
+    epochs: tuple[Epoch, ...]
+    earlier_seconds: float  # of the epochs that a run which was killed has left
+
+
+def finetune(task: Task, base: Path, checkpoint: Path, processes: Processes = ALONE) -> Finetuned:
+    """Train and return the model of the best epoch with the history.
 
     After a kill the next call goes on behind the last whole epoch in `checkpoint` and ends with the same weights. Each
     of several processes trains on a share of every batch and returns the same; the first one alone writes and prints.
@@ -79,6 +86,7 @@ def finetune(
     learner = _learner(model, base, task, precision(task.device), processes)
     with processes.copy_of(checkpoint) as found:
         state = restore(found, learner.weights, learner.optimiser) or Checkpoint.fresh(learner.weights)
+    earlier_seconds = sum(epoch.seconds for epoch in state.epochs)
     _refresh(learner)
     with Progress(console=Console(stderr=True), transient=True, disable=processes.rank > 0) as progress:
         bar = progress.add_task("training", total=task.config.epochs * learner.batches)
@@ -90,7 +98,7 @@ def finetune(
             if processes.rank == 0:
                 store(checkpoint, state, learner.weights, learner.optimiser)
                 _tell(epoch)
-    return _best(model, learner.weights, state), state.epochs
+    return Finetuned(_best(model, learner.weights, state), state.epochs, earlier_seconds)
 
 
 def _tell(epoch: Epoch) -> None:

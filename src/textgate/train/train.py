@@ -50,6 +50,7 @@ class Training:
     processes: Processes = ALONE
     fitted: dict[str, TextClassifier] = field(default_factory=dict)
     epochs: tuple[Epoch, ...] = ()
+    earlier_seconds: float = 0.0  # of whole epochs that a run which was killed has left
     device: str = "cpu"
     precision: str = "float32"
 
@@ -106,7 +107,8 @@ class Training:
         task = finetune.Task(train, valid, self.data.labels, model, self.choice.train.seed, self.device)
         checkpoint = self.scratch / f"{name}-{self._settings(model)[:16]}.safetensors"
         with devices.memory_errors():
-            network, self.epochs = finetune.finetune(task, base, checkpoint, self.processes)
+            network, self.epochs, earlier = finetune.finetune(task, base, checkpoint, self.processes)
+        self.earlier_seconds += earlier
         return network, base, task
 
     def _fit_transformer(self, name: str, model: Transformer) -> tuple[TextClassifier, Probabilities]:
@@ -156,7 +158,7 @@ def train(choice: Choice, data: DataReport, build: Path, processes: Processes = 
         precision=run.precision,
         epochs=run.epochs,
         valid_macro_f1=valid_macro_f1,
-        seconds=round(time.monotonic() - started, 3),
+        seconds=round(run.earlier_seconds + time.monotonic() - started, 3),
         peak_memory_mb=megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform),
     )
 
