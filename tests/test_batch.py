@@ -78,7 +78,7 @@ GOOD = st.builds(lambda text: {"text": text}, st.text(min_size=1, max_size=20))
 BAD = st.sampled_from(({"text": None}, {"text": 1}, {}, [], "snow", {"text": "x" * LIMIT}))
 
 
-@given(rows=st.lists(GOOD | BAD, max_size=40))
+@given(rows=st.lists(GOOD | BAD, max_size=40).map(lambda rows: [{"text": None}, *rows]))
 @profile(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None)
 def test_batch__each_row_is_answered_or_rejected_exactly_once(tmp_path_factory, model, rows):
     folder = tmp_path_factory.mktemp("rows")
@@ -360,6 +360,14 @@ def test_script__a_pipe_into_a_file_gives_the_file_that_a_file_gives(tmp_path, m
     assert rejects(tmp_path / "out.jsonl") == rejects(tmp_path / "same.jsonl")
     code, _, said = script(tmp_path, "in.csv", "good.jsonl", "--model", model, "--text-column", "id")
     assert (code, said) == (0, b"26 rows scored\n")
+
+
+def test_script__a_text_column_that_no_row_has_is_one_line_and_in_the_way_of_no_later_run(tmp_path, model):
+    options = (write_rows(tmp_path / "in.jsonl", records(30)).name, "out.jsonl", "--model", model)
+    code, _, said = script(tmp_path, *options, "--text-column", "txt")
+    why = "no key 'txt' in the first 30 rows (found: 'id', 'text'): name yours with --text-column"
+    assert (code, said.decode()) == (2, f"cannot tell: in.jsonl: {why}\n")
+    assert script(tmp_path, *options)[::2] == (0, b"30 rows scored\n")
 
 
 def test_script__a_reader_that_has_seen_enough_ends_it_quietly(tmp_path, model):

@@ -228,13 +228,17 @@ def test_batch__two_runs_do_not_write_one_file(tmp_path, model):
     run(source, target, model)
 
 
+ROWS = 20_000
+LARGE = {"window_rows": 1000, "window_bytes": 10**6}
+
+
 @pytest.fixture
 def at_work(tmp_path, model):
-    """Return the script at work with two processes on rows for many seconds, when some of them are written."""
+    """Return the script at work with two processes, when some rows are written; ROWS and small windows take seconds."""
     two = settings().processes.model_copy(update={"tfidf": 2})
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "batch.yaml").write_text(settings(processes=two, window_rows=100).model_dump_json())
-    write_rows(tmp_path / "in.jsonl", records(4000))
+    (tmp_path / "configs" / "batch.yaml").write_text(settings(processes=two).model_dump_json())
+    write_rows(tmp_path / "in.jsonl", records(ROWS))
     command = [sys.executable, ROOT / "scripts" / "batch.py", "in.jsonl", "out.jsonl", "--model", model]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not (tmp_path / "out.jsonl.state").exists():
@@ -250,20 +254,22 @@ def test_script__stopped_in_any_way_its_processes_end_too_and_the_next_run_goes_
     process.stderr.read()  # to its end, which comes when no process is left that could write there
     assert process.wait() == (130 if way == signal.SIGINT else -way)
     rows = State.model_validate_json((tmp_path / "out.jsonl.state").read_text()).place.rows
-    assert 0 < rows < 4000
-    done = run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model)
-    assert done.scored == 4000
-    assert [row["row"] for row in read_back(tmp_path / "out.jsonl")] == list(range(1, 4001))
+    assert 0 < rows < ROWS
+    done = run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model, **LARGE)
+    assert done.scored == ROWS
+    assert [row["row"] for row in read_back(tmp_path / "out.jsonl")] == list(range(1, ROWS + 1))
 
 
 def test_script__a_process_that_was_killed_for_memory_is_said_and_the_next_run_goes_on(tmp_path, model, at_work):
     process = at_work
     scorers = [pid for pid in children(process.pid) if b"spawn_main" in (Path("/proc") / pid / "cmdline").read_bytes()]
-    os.kill(int(scorers[0]), signal.SIGKILL)
+    for pid in scorers:  # one alone may not be needed any more: where writing is slow, the other does it all
+        os.kill(int(pid), signal.SIGKILL)
     cure = "is there memory enough? run again, it goes on where it stopped"
-    assert process.stderr.read() == f"cannot tell: a process that scored was killed: {cure}\n"
+    said = [line for line in process.stderr if not line.endswith(" a second\n")]  # how far it was, if it is slow
+    assert said == [f"cannot tell: a process that scored was killed: {cure}\n"]
     assert process.wait() == 2
-    assert run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model).scored == 4000
+    assert run(tmp_path / "in.jsonl", tmp_path / "out.jsonl", model, **LARGE).scored == ROWS
 
 
 def children(number):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tests.batch_example import LIMIT, as_bytes, records, settings, write_rows
 
 from textgate.batch.formats import format_of, opened
-from textgate.batch.rows import START, Place, Reject, Row, windows
+from textgate.batch.lines import FIRST, Pieces, jsonl_rows
+from textgate.batch.rows import START, Place, Read, Reject, Row, windows
 from textgate.errors import CannotTell
 
 SOUP = st.lists(
@@ -110,6 +111,61 @@ def test_jsonl__says_what_is_wrong_with_each_row_and_reads_the_next(tmp_path):
     found = rows_of(path)
     assert (found[0].id, found[-1].id) == ("7", None)
     assert found[8].start == '{"text": "' + "x" * (START - 10)
+
+
+def lines_of(path, *rows):
+    path.write_bytes(b"".join(row + b"\n" for row in rows))
+    return path
+
+
+LACKS = b'{"txt": "snow", "id": 1}'
+HAS = b'{"text": "snow"}'
+OTHERS = "name yours with --text-column"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([LACKS], f"no key 'text' in its only row (found: 'txt', 'id'): {OTHERS}"),
+        ([LACKS, b"{", b"[]"], f"no key 'text' in the first 3 rows (found: 'txt', 'id'): {OTHERS}"),
+        ([b"{}", LACKS], f"no key 'text' in the first 2 rows (found: none): {OTHERS}"),
+        ([LACKS] * FIRST + [HAS], f"no key 'text' in the first {FIRST} rows (found: 'txt', 'id'): {OTHERS}"),
+        (
+            [b'{"\\u001b[2J%s": 1}' % (b"x" * 300)],
+            rf"no key 'text' in its only row (found: '\x1b[2J{'x' * 192}): {OTHERS}",
+        ),
+    ],
+)
+def test_jsonl__a_key_that_no_row_has_is_not_begun(tmp_path, monkeypatch, rows, message):
+    monkeypatch.chdir(tmp_path)
+    lines_of(tmp_path / "in.jsonl", *rows)
+    with opened("in.jsonl", "jsonl", "text", Place(), LIMIT) as reading, pytest.raises(CannotTell) as refusal:
+        next(reading.reads)
+    assert str(refusal.value) == f"in.jsonl: {message}"
+
+
+@pytest.mark.parametrize("has", [b'{"text": "snow"}', b'{"text": null}', b'{"text": 5}'])
+def test_jsonl__one_row_that_has_the_key_is_enough_for_the_others_to_be_rejected(tmp_path, has):
+    path = lines_of(tmp_path / "in.jsonl", *[LACKS] * (FIRST - 1), has, LACKS)
+    found = reasons(path)
+    assert len(found) == FIRST + 1
+    assert {*found[: FIRST - 1], found[-1]} == {"no text"}
+
+
+def test_jsonl__a_file_of_anything_but_objects_says_nothing_of_keys(tmp_path):
+    path = lines_of(tmp_path / "in.jsonl", *[b"[]"] * FIRST, LACKS)
+    assert reasons(path) == ["not a JSON object"] * FIRST + ["no text"]
+
+
+def test_jsonl__a_run_that_goes_on_does_not_look_for_the_key_again(tmp_path):
+    path = lines_of(tmp_path / "in.jsonl", b'{"text": "snow"}', LACKS, LACKS)
+    assert reasons(path, begin=Place(offset=17, rows=1)) == ["no text", "no text"]
+
+
+def test_jsonl__a_first_row_that_has_the_key_does_not_wait_for_the_next():
+    pieces = Pieces(io.BytesIO(HAS + b"\n" + HAS), "-", LIMIT)
+    assert next(jsonl_rows(pieces, "-", "text", Place())) == Read(Row(1, None, "snow"), 17)
+    assert pieces.offset == 17
 
 
 def test_jsonl__what_the_system_cannot_read_is_said(tmp_path):

@@ -248,7 +248,7 @@ def test_answer__on_the_loops_thread_the_time_of_a_text_is_that_from_run_to_run(
     """Others of the loop's work count too: here 20 ms between two runs of a model that takes none."""
 
     async def test():
-        async with batcher(Model(), batch=1, inline=1000, wait_ms=50) as made:
+        async with batcher(Model(), batch=1, inline=1000, wait_ms=150) as made:
             tasks = await ask(made, *(["a"],) * 12)
             while not all(task.done() for task in tasks):
                 time.sleep(0.02)  # noqa: ASYNC251 - the loop is busy

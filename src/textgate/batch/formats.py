@@ -58,7 +58,7 @@ def opened(name: str, form: Format, column: str, begin: Place, limit: int) -> It
         raw = cast(io.BufferedReader, sys.stdin.buffer if pipe else stack.enter_context(path.open("rb")))
         pieces = Pieces(_plain(raw, form, name), name, limit)
         csv = form.startswith("csv")
-        reads = csv_rows(pieces, name, column, begin) if csv else jsonl_rows(pieces, column, begin)
+        reads = csv_rows(pieces, name, column, begin) if csv else jsonl_rows(pieces, name, column, begin)
         size = None if pipe else max(path.stat().st_size, 1)
         yield Reading(reads, lambda: None if size is None else min(raw.tell() / size, 1.0))
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
 
 from textgate.batch.rows import ID, Place, Read, Reject, Row, checked, reject
 from textgate.errors import CannotTell
 
 BOM = b"\xef\xbb\xbf"
+FIRST = 1000  # rows: if none of them has the text's key, the name of the key is taken for the mistake, and not the rows
 
 
 class Pieces:
@@ -55,8 +58,43 @@ class Pieces:
             self.offset = self._file.seek(offset)
 
 
-def jsonl_rows(pieces: Pieces, column: str, begin: Place) -> Iterator[Read]:
-    """Yield a row for each line that is not blank."""
+@dataclass
+class _Keys:
+    """Whether a row had the text's key, and which keys the first object had instead."""
+
+    column: str
+    known: bool = False
+    found: str = ""
+
+    def look(self, row: Mapping[str, Any]) -> None:
+        """Take the keys of an object."""
+        self.known = self.column in row
+        self.found = self.found or ", ".join(map(ascii, row))[:200] or "none"
+
+
+def jsonl_rows(pieces: Pieces, name: str, column: str, begin: Place) -> Iterator[Read]:
+    """Yield a row for each line that is not blank.
+
+    Raises CannotTell if there are objects among the first 1,000 rows, and none of them has such a key.
+    """
+    keys = _Keys(column)
+    reads = _reads(pieces, keys, begin)
+    if not begin.rows:  # else an earlier run has looked
+        first = []
+        for read in islice(reads, FIRST):
+            first.append(read)
+            if keys.known:
+                break
+        if keys.found and not keys.known:
+            where = f"the first {len(first)} rows" if len(first) > 1 else "its only row"
+            raise CannotTell(
+                f"{name}: no key {column!r} in {where} (found: {keys.found}): name yours with --text-column"
+            )
+        yield from first
+    yield from reads
+
+
+def _reads(pieces: Pieces, keys: _Keys, begin: Place) -> Iterator[Read]:
     pieces.go_to(begin.offset)
     number = begin.rows
     for line in pieces:
@@ -66,7 +104,7 @@ def jsonl_rows(pieces: Pieces, column: str, begin: Place) -> Iterator[Read]:
             yield Read(reject(number, f"longer than {pieces.limit} bytes", line), pieces.offset)
         elif line.strip():
             number += 1
-            yield Read(_row(number, line, column), pieces.offset)
+            yield Read(_row(number, line, keys), pieces.offset)
 
 
 def _skip_line(pieces: Pieces) -> None:
@@ -75,7 +113,7 @@ def _skip_line(pieces: Pieces) -> None:
             return
 
 
-def _row(number: int, line: bytes, column: str) -> Row | Reject:
+def _row(number: int, line: bytes, keys: _Keys) -> Row | Reject:
     try:
         found = json.loads(line.decode())  # given bytes, json would take UTF-16 as well
     except UnicodeDecodeError as error:
@@ -84,4 +122,6 @@ def _row(number: int, line: bytes, column: str) -> Row | Reject:
         return reject(number, f"not JSON: {error}", line)
     if not isinstance(found, dict):
         return reject(number, "not a JSON object", line)
-    return checked(number, found.get(column), found.get(ID), line)
+    if not keys.known:
+        keys.look(found)
+    return checked(number, found.get(keys.column), found.get(ID), line)
