@@ -123,7 +123,9 @@ def test_reproduce__the_same_commit_gives_the_same_bytes_though_everything_has_c
     assert (git(shop / "project", "status", "--porcelain"), digest(shop / "project/build/model")) == before
 
 
-def test_reproduce__a_bundle_alone_will_do(shop):
+def test_reproduce__a_bundle_alone_will_do_and_no_registry_is_asked(shop, monkeypatch):
+    monkeypatch.setenv("TEXTGATE_REGISTRY", "github")
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     assert must(reproduced(shop, shop / "first/bundle")).stdout.startswith("reproduced: same bytes, ")
 
 

@@ -135,6 +135,14 @@ def test_other_bytes_than_utf8__are_named_by_line_and_byte(tmp_path: Path) -> No
     assert refusal(path) == "rows.csv, line 2: byte 13 is not UTF-8: save the file as UTF-8"
 
 
+def test_missing_file__that_dvc_keeps_names_the_command(tmp_path: Path) -> None:
+    for name in ("rows.csv", "many"):
+        (tmp_path / f"{name}.dvc").write_text("outs:\n")
+        assert f'{name} is missing, DVC keeps it outside git: run ".venv/bin/python -m dvc pull' in refusal(
+            tmp_path / name
+        )
+
+
 def test_missing_or_foreign_file__is_said(tmp_path: Path) -> None:
     assert refusal(tmp_path / "rows.csv").startswith("rows.csv is missing: put the file there")
     assert refusal(tmp_path / "rows.xlsx") == "rows.xlsx: there is no such file: mend `path` in configs/data.yaml"

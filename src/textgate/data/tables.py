@@ -68,6 +68,9 @@ def read_table(path: Path, columns: Columns, labels: tuple[str, ...]) -> list[Ra
 
 def _text(path: Path) -> str:
     """Return a file as text, a byte order mark left out."""
+    kept = path.with_name(f"{path.name}.dvc")
+    if kept.is_file() and not path.exists():
+        raise CannotTell(f'{path} is missing, DVC keeps it outside git: run ".venv/bin/python -m dvc pull {kept}"')
     if path.suffix.lower() not in SUFFIXES:
         wrong = "expected a .csv or .jsonl file, or a folder of them" if path.exists() else "there is no such file"
         raise CannotTell(f"{path}: {wrong}: mend `path` in configs/data.yaml")

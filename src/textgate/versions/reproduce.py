@@ -66,7 +66,8 @@ def reproduce(folder: Path) -> Reproduction:
             raise Refused(f"{name} names another {LOCK} than commit {commit[:12]} has: it was not trained there")
         restore_rows(tree)
         python = _python(tree, manifest)
-        for script in (["choose", f"--experiment={manifest.experiment}"], ["data"], ["train"]):
+        chosen = [f"--experiment={manifest.experiment}", "--champion=none"]  # no registry is asked
+        for script in (["choose", *chosen], ["data"], ["train"]):
             _say(script[0])
             run_in(tree, [python, f"scripts/{script[0]}.py", *script[1:]], f"{script[0]} at {commit[:12]}")
         return compare(released, tree / BUILD / "model", tree / BUILD / "data", _machines(folder, tree))

@@ -123,15 +123,23 @@ def _environment(tree: Path, programs: Path) -> dict[str, str]:
 
 
 def _share_dvc(tree: Path) -> None:
-    """Point a worktree's DVC at this repository's cache and remotes, whose relative paths mean other places there."""
+    """Point a worktree's DVC at this repository's cache and remotes, whose relative paths mean other places there.
+
+    DVC writes ASCII alone into its configuration; relative paths leave out the names of the folders above us.
+    """
     ours = _dvc_config()
     from dvc.config import Config
+    from dvc.config_schema import RelPath
 
-    with Config(str(tree / ".dvc")).edit("local") as theirs:
-        theirs["cache"] |= {"dir": str(dvc_cache())}
-        theirs["remote"] |= ours["remote"]  # DVC writes their paths anew
-        if "remote" in ours["core"]:
-            theirs["core"]["remote"] = ours["core"]["remote"]
+    try:
+        with Config(str(tree / ".dvc")).edit("local") as theirs:
+            theirs["cache"] |= {"dir": RelPath(dvc_cache())}
+            theirs["remote"] |= ours["remote"]  # DVC writes their paths anew
+            if "remote" in ours["core"]:
+                theirs["core"]["remote"] = ours["core"]["remote"]
+    except UnicodeEncodeError as error:
+        found = f"a path in .dvc/config is not ASCII ({error.object[error.start : error.end]!a})"
+        raise CannotTell(f"{found}, and DVC cannot write it down: name that folder in ASCII") from error
 
 
 def dvc_cache() -> Path:
