@@ -141,6 +141,17 @@ def test_compose__one_commit_that_trained_and_judged_is_named_once(judged):
     assert row(shown, "commit") == ["commit", f"`{found.gate.commit}`"]
 
 
+def test_compose__the_last_line_says_that_the_files_were_those_of_no_commit():
+    found = example()
+    assert found.gate is not None
+    for commit, words in {
+        "c" * 40: f"`{'c' * 11}…` ·",
+        f"{'c' * 40}+changes": f"`{'c' * 11}…` with changes that",
+    }.items():
+        last = comment(replace(found, gate=found.gate.model_copy(update={"commit": commit}))).splitlines()[-1]
+        assert f"commit {words}" in last
+
+
 def test_compose__a_model_judged_at_a_later_commit_shows_both():
     found = example()
     assert found.gate is not None

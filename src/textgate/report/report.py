@@ -135,7 +135,8 @@ def _footer(found: Found) -> Line:
     if gate and gate.bundle_digest:
         pieces += ["Bundle", Code(f"sha256:{gate.bundle_digest[:12]}"), "·"]
     if gate and gate.commit:
-        pieces += ["commit", Code(gate.commit, 12), "·"]
+        commit, _, changes = gate.commit.partition("+")
+        pieces += ["commit", Code(commit, 12), *(["with changes that are in no commit"] if changes else []), "·"]
     if gate and gate.data_fingerprint:
         pieces += ["data", Code(gate.data_fingerprint[:12]), "·"]
     if train:
