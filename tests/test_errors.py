@@ -77,6 +77,14 @@ def test_run__a_part_of_textgate_that_is_missing_is_a_defect(capsys):
     assert "a defect in textgate, ModuleNotFoundError" in capsys.readouterr().err
 
 
+def test_run__says_that_a_file_is_where_a_folder_should_be_and_the_other_way_round(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, why in ((tmp_path / "file" / "x", "Not a directory"), (tmp_path, "Is a directory")):
+        assert run(lambda path=path: path.write_text("")) == 2
+        said = f"cannot tell: {path}: {why}: name another place, or move what is there away\n"
+        assert capsys.readouterr().err == said
+
+
 def test_run__says_that_the_disk_is_full(capsys):
     assert run(write_to_full_disk) == 2
     assert capsys.readouterr().err == (

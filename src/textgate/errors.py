@@ -12,7 +12,9 @@ from pathlib import Path
 
 FULL = "No space left on device"  # shutil and libraries in Rust say it in their text alone, without an errno
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+ROOM = "free some space or rights, then run again"
+CURES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS), ROOM)
+CURES |= dict.fromkeys((errno.ENOTDIR, errno.EISDIR), "name another place, or move what is there away")
 
 
 class TextgateError(Exception):
@@ -55,14 +57,14 @@ def run(main: Callable[[], int | None]) -> int:  # noqa: PLR0911 - one return fo
         if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("textgate"):
             why = f"{error.name} is not installed in {sys.prefix}: take the environment that make takes for this"
             return _tell(CannotTell(f"{why} (.venv, or such as .venv-serve)"))
-        number = getattr(error, "errno", None)
-        if number not in NO_ROOM and FULL not in str(error):
+        cure = CURES.get(getattr(error, "errno", None) or 0) or (ROOM if FULL in str(error) else None)
+        if cure is None:
             traceback.print_exc()  # and not Python's exit code 1, which would read as "refused"
             kind = type(error).__name__
             return _tell(CannotTell(f"a defect in textgate, {kind}: {error}: please report it with the lines above"))
         place = getattr(error, "filename", None) or "the working folder"
         reason = getattr(error, "strerror", None) or FULL
-        return _tell(CannotTell(f"{place}: {reason}: free some space or rights, then run again"))
+        return _tell(CannotTell(f"{place}: {reason}: {cure}"))
 
 
 def _tell(error: TextgateError) -> int:
