@@ -43,8 +43,9 @@ def test_off__an_address_has_one_bucket_whatever_it_says_about_itself():
     with behind(rate=RATE) as port:
         answers = [ask(port, "/predict", ("X-Forwarded-For", f"10.0.0.{n}"), ("X-API-Key", str(n))) for n in range(3)]
     assert [answer.status for answer in answers] == [200, 200, 429]
-    assert json.loads(answers[2].body)["detail"] == "Too many requests: ask again in 100 s."
-    assert answers[2].headers["retry-after"] == "100"
+    seconds = int(answers[2].headers["retry-after"])
+    assert 80 < seconds <= 100  # less what the questions took
+    assert json.loads(answers[2].body)["detail"] == f"Too many requests: ask again in {seconds} s."
     assert answers[2].headers["ratelimit-policy"] == '"client";q=2;w=200'
 
 

@@ -89,8 +89,10 @@ def test_service__keys_and_rate_limits(model, tmp_path):
     with ServeProcess(tmp_path / "service", model, access=access) as service:
         assert [predicted(service, ("X-API-Key", ada)).status for _ in range(4)] == [200, 200, 200, 429]
         late = predicted(service, ("X-API-Key", ada))
-        assert late.headers["ratelimit"] == '"client";r=0;t=100'
-        assert (late.headers["retry-after"], late.headers["content-type"]) == ("100", "application/problem+json")
+        seconds = int(late.headers["retry-after"])
+        assert 80 < seconds <= 100  # less what the questions took
+        assert late.headers["ratelimit"] == f'"client";r=0;t={seconds}'
+        assert late.headers["content-type"] == "application/problem+json"
         manage.revoke(file, eve.split("_")[1])
         assert without_ids(predicted(service, ("X-API-Key", eve))) == without_ids(predicted(service))
         port = service.address[1]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client import REGISTRY, generate_latest
+from tests.kept_port import kept_port
 from tests.serve_process import ServeProcess, ask, small_bundle
 
 from textgate.config import Gates, load
@@ -166,13 +166,12 @@ def prometheus(tmp_path, busy_service):
     config["rule_files"] = [str(PROMETHEUS / name) for name in config["rule_files"]]
     config["scrape_configs"][0]["static_configs"][0]["targets"] = ["{}:{}".format(*busy_service.address)]
     (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     options = [f"--config.file={tmp_path}/prometheus.yaml", f"--storage.tsdb.path={tmp_path}/tsdb"]
-    with (tmp_path / "prometheus.log").open("wb") as log:
+    with kept_port() as port, (tmp_path / "prometheus.log").open("wb") as log:
+        address = f"127.0.0.1:{port}"
         command = ["prometheus", *options, f"--web.listen-address={address}"]
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    yield lambda query: queried(address, query)
+        yield lambda query: queried(address, query)
     process.terminate()
     process.wait(30)
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.evidence_examples import example, sha
+from tests.kept_port import kept_port
 
 from textgate import tracking
 from textgate.choose import Choice
@@ -60,22 +60,21 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(project, tmp_path_factory):
     """Start MLflow's UI on the store, as `make mlflow` does, and return its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     log = (tmp_path_factory.mktemp("server") / "log").open("w")
     command = [str(Path(sys.executable).parent / "mlflow"), "ui", "--backend-store-uri", "sqlite:///mlflow.db"]
     quiet = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(
-        [*command, *address], cwd=project, env=quiet, stdout=log, stderr=log, start_new_session=True
-    )
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(480):
-        try:
-            if urllib.request.urlopen(f"{url}/health", timeout=5).status == 200:
-                break
-        except OSError:
-            time.sleep(0.25)
+    with kept_port() as port:
+        address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        process = subprocess.Popen(
+            [*command, *address], cwd=project, env=quiet, stdout=log, stderr=log, start_new_session=True
+        )
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(480):
+            try:
+                if urllib.request.urlopen(f"{url}/health", timeout=5).status == 200:
+                    break
+            except OSError:
+                time.sleep(0.25)
     yield url
     os.killpg(process.pid, 15)
     process.wait(30)
@@ -195,12 +194,12 @@ def test_runs__are_recorded_by_a_server(server, project, tmp_path, monkeypatch):
 def test_mlflow__its_page_and_the_pictures_of_a_run_are_there(server, project):
     from mlflow import MlflowClient
 
-    assert b"MLflow" in urllib.request.urlopen(server, timeout=10).read()
+    assert b"MLflow" in urllib.request.urlopen(server, timeout=60).read()
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("textgate").experiment_id
     (found,) = client.search_runs([experiment], f"tags.bundle_digest = '{EVALUATED[1]}'")
     picture = f"{server}/get-artifact?path=confusion.png&run_uuid={found.info.run_id}"
-    assert urllib.request.urlopen(picture, timeout=10).read().startswith(b"\x89PNG")
+    assert urllib.request.urlopen(picture, timeout=60).read().startswith(b"\x89PNG")
 
 
 def test_one_a_bundle__the_newest_counts_and_an_older_one_fills_what_it_lacks():
@@ -287,9 +286,8 @@ def test_store__what_is_no_database_is_said(tmp_path):
 
 
 def test_store__a_server_that_is_away_is_said_without_its_password(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    line = one_line(show(tmp_path, MLFLOW_TRACKING_URI=f"http://ann:secret@127.0.0.1:{port}"))
+    with kept_port() as port:
+        line = one_line(show(tmp_path, MLFLOW_TRACKING_URI=f"http://ann:secret@127.0.0.1:{port}"))
     where = f"http://127.0.0.1:{port}"
     assert line.startswith(f"cannot tell: the MLflow store {where} cannot be read: {where} does not answer (")
     assert line.endswith("): look whether it runs, and at MLFLOW_TRACKING_URI")

@@ -185,8 +185,8 @@ def test_explainer__a_caller_who_leaves_stops_the_work_and_frees_the_place_only_
 
 
 def test_explainer__ends_in_time_with_what_it_has(served):
-    text = some_words(30)
-    config = CONFIG.model_copy(update={"evaluations": 1_000_000, "seconds": 0.5})
+    text = some_words(20)
+    config = CONFIG.model_copy(update={"evaluations": 1_000_000, "seconds": 1})  # on a busy machine its thread waits
 
     async def run():
         explainer = Explainer(config)
@@ -196,7 +196,7 @@ def test_explainer__ends_in_time_with_what_it_has(served):
 
     found = asyncio.run(run())
     assert found.method == "sampled"
-    assert 60 <= found.evaluations < 1_000_000
+    assert 40 <= found.evaluations < 1_000_000
 
 
 def test_explainer__says_when_the_time_was_too_short_for_anything(held):

@@ -2,12 +2,12 @@
 
 import fcntl
 import json
-import socket
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests.kept_port import kept_port
 
 HERE = Path(__file__).resolve().parent / "emulator"
 OWNER, REPOSITORY, BOT = "acme", "langid", "github-actions[bot]"
@@ -46,16 +46,14 @@ class Emulator:
 
     def __init__(self, folder: Path, advertised: str) -> None:
         """Start it and wait until it answers; AssertionError with its log if it does not."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
         seeds, self._log = folder / "seed.json", folder / "emulate.log"
         seeds.write_text(json.dumps(seed()), encoding="utf-8")
-        port = self.url.rpartition(":")[2]
-        options = ["--service", "github", "--port", port, "--seed", str(seeds), "--base-url", advertised]
-        with self._log.open("w") as log:
+        with kept_port() as port, self._log.open("w") as log:
+            self.url = f"http://127.0.0.1:{port}"
+            options = ["--service", "github", "--port", str(port), "--seed", str(seeds), "--base-url", advertised]
             command = ["node", str(install()), "start", *options]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder)
-        self._wait()
+            self._wait()
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 300
@@ -63,7 +61,7 @@ class Emulator:
             try:
                 with urllib.request.urlopen(f"{self.url}/repos/{OWNER}/{REPOSITORY}", timeout=60):
                     return
-            except urllib.error.URLError:
+            except OSError:  # also if it ends the connection, which is no URLError
                 time.sleep(0.05)
         self.stop()
         raise AssertionError(f"the emulator did not start: {self._log.read_text()}")
