@@ -253,7 +253,7 @@ def test_answer__on_the_loops_thread_the_time_of_a_text_is_that_from_run_to_run(
             while not all(task.done() for task in tasks):
                 time.sleep(0.02)  # noqa: ASYNC251 - the loop is busy
                 await asyncio.sleep(0)
-            tasks = await ask(made, *(["b"],) * 12)
+            tasks = await ask(made, *(["b"],) * 40)
             found = await asyncio.gather(*tasks, return_exceptions=True)
         assert found[:2] == [["B"], ["B"]]
         assert found[-1].status == 503

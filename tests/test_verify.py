@@ -152,8 +152,17 @@ def test_verify__any_changed_byte_of_the_list_is_noticed(once, plain, data):
     assert "list" in broken(plain)
 
 
-@pytest.mark.parametrize("change", [lambda text: text[:-1], lambda text: text + "\n", lambda text: "\n" + text])
-def test_verify__a_list_with_a_line_end_more_or_less_is_noticed(plain, change):
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:-1],
+        lambda text: text + "\n",
+        lambda text: "\n" + text,
+        lambda text: text.replace("\n", "\r", 1),
+        lambda text: text.replace("\n", "\r\n"),
+    ],
+)
+def test_verify__a_list_with_another_line_end_is_noticed(plain, change):
     (plain / SUMS).write_text(change((plain / SUMS).read_text()))
     assert "list" in broken(plain)
 

@@ -47,13 +47,16 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def read_text(path: Path, made_by: str) -> str:
-    """Read UTF-8 text of at most 64 MiB. Raises CannotTell that names `made_by`, what the user runs or mends."""
+    """Read UTF-8 text of at most 64 MiB, its line ends as they are.
+
+    Raises CannotTell that names `made_by`, what the user runs or mends.
+    """
     if not path.is_file():
         raise CannotTell(f"{path} is missing: {made_by}")
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise CannotTell(f"{path} is larger than {MAX_TEXT_BYTES >> 20} MiB: {made_by}")
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise CannotTell(f"{path}: byte {error.start} is not UTF-8: save the file as UTF-8") from error
 
