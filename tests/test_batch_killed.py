@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -264,7 +265,8 @@ def test_script__a_process_that_was_killed_for_memory_is_said_and_the_next_run_g
     process = at_work
     scorers = [pid for pid in children(process.pid) if b"spawn_main" in (Path("/proc") / pid / "cmdline").read_bytes()]
     for pid in scorers:  # one alone may not be needed any more: where writing is slow, the other does it all
-        os.kill(int(pid), signal.SIGKILL)
+        with suppress(ProcessLookupError):  # its parent has ended it by now
+            os.kill(int(pid), signal.SIGKILL)
     cure = "is there memory enough? run again, it goes on where it stopped"
     said = [line for line in process.stderr if not line.endswith(" a second\n")]  # how far it was, if it is slow
     assert said == [f"cannot tell: a process that scored was killed: {cure}\n"]

@@ -40,5 +40,5 @@ def test_data_diff__a_remote_that_dvc_cannot_write_down_is_said(tmp_path):
     commit(project, "rows")
     done = script(project, "data_diff", "HEAD", "HEAD")
     assert done.returncode == 2
-    assert "cannot tell: a path in .dvc/config is not ASCII ('\\xe5'), and DVC cannot write it down" in done.stderr
+    assert "cannot tell: a setting in .dvc/config or .dvc/config.local is not ASCII ('\\xe5'), and" in done.stderr
     assert "Traceback" not in done.stderr

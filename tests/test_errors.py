@@ -79,8 +79,13 @@ def test_run__a_part_of_textgate_that_is_missing_is_a_defect(capsys):
 
 def test_run__says_that_a_file_is_where_a_folder_should_be_and_the_other_way_round(capsys, tmp_path):
     (tmp_path / "file").write_text("")
-    for path, why in ((tmp_path / "file" / "x", "Not a directory"), (tmp_path, "Is a directory")):
-        assert run(lambda path=path: path.write_text("")) == 2
+    cases = (
+        (tmp_path / "file" / "x", lambda path: path.write_text(""), "Not a directory"),
+        (tmp_path, lambda path: path.write_text(""), "Is a directory"),
+        (tmp_path / "file", lambda path: path.mkdir(exist_ok=True), "File exists"),
+    )
+    for path, write, why in cases:
+        assert run(lambda write=write, path=path: write(path) and None) == 2
         said = f"cannot tell: {path}: {why}: name another place, or move what is there away\n"
         assert capsys.readouterr().err == said
 

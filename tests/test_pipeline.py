@@ -38,8 +38,8 @@ def closure(script: str) -> set[str]:
     waiting = imports(ROOT / "scripts" / script)
     while waiting:
         name = waiting.pop()
-        if name in seen or name in NO_SAY or name.split(".")[0] == "scan":
-            continue
+        if name in seen or name in NO_SAY or (script == "train.py" and name.split(".")[0] == "scan"):
+            continue  # base weights that were vouched for, and are not read again, need no training
         seen.add(name)
         waiting |= imports(module_file(name))
     return {name for name in seen if module_file(name).name != "__init__.py"}

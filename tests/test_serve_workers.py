@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,17 @@ def test_sighup__is_ignored_under_nohup(tmp_path, bundle, workers):
             ignored = re.search(r"SigIgn:\s*([0-9a-f]+)", Path(f"/proc/{pid}/status").read_text())[1]
             assert int(ignored, 16) >> (signal.SIGHUP - 1) & 1
         assert service.stop() == 0
+
+
+def test_workers__one_that_hangs_keeps_no_signal_waiting(tmp_path, bundle):
+    with ServeProcess(tmp_path, bundle, **TWO) as service:
+        ready(service, 2)
+        os.kill(hung := min(children(service.process.pid)), signal.SIGSTOP)
+        time.sleep(1.5)  # it is asked twice a second
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: '"stopping"' in service.text(), 20)
+        os.kill(hung, signal.SIGCONT)
+        assert service.process.wait(30) == 0
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ FULL = "No space left on device"  # shutil and libraries in Rust say it in their
 
 ROOM = "free some space or rights, then run again"
 CURES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS), ROOM)
-CURES |= dict.fromkeys((errno.ENOTDIR, errno.EISDIR), "name another place, or move what is there away")
+CURES |= dict.fromkeys((errno.ENOTDIR, errno.EISDIR, errno.EEXIST), "name another place, or move what is there away")
 
 
 class TextgateError(Exception):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from psutil import Process
 
 REACH_SECONDS = 10  # to open a connection: Ray itself tries for minutes
+ROUNDS = 5  # of killing who began meanwhile
 END_SECONDS = 2  # from the end of the last that Ray waits for to that of the others
 LOCAL = {
     "RAY_AUTH_MODE": "token",  # who else works on this machine could otherwise run code as us
@@ -74,17 +75,32 @@ def _end(folder: str) -> None:
     import psutil
     import ray
 
+    known = psutil.Process().children(recursive=True)
     ray.shutdown()
-    psutil.wait_procs(began_in(folder), END_SECONDS)
-    while left := began_in(folder):
+    psutil.wait_procs(known, END_SECONDS)
+    for _ in range(ROUNDS):
+        left = [process for process in {*known, *began_in(folder)} if _runs(process)]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, END_SECONDS)
+        if not left:
+            break
+
+
+def _runs(process: Process) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def began_in(folder: str) -> list[Process]:
-    """Return the processes whose folder of temporary files it is, whoever began them: also those begun meanwhile."""
+    """Return the processes whose folder of temporary files it is, also those begun while others ended.
+
+    Ray's workers are not among them: they write their title over the environment that they were begun with.
+    """
     import psutil
 
     found = psutil.process_iter(["environ"])  # None where it is not ours to read, or ended

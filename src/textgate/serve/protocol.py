@@ -122,8 +122,8 @@ class Protocol(HttpToolsProtocol):
         self.data_received(start + b"".join(lines) + b"\r\n" + rest)
 
     def _should_upgrade(self) -> bool:
-        """Make uvicorn leave such a request to `_stay`; a proxy's CONNECT has no request to go on with."""
-        return bool(self.scope["method"] != "CONNECT")
+        """Make uvicorn leave such a request to `_stay`."""
+        return True
 
     def on_message_begin(self) -> None:
         """Note that a header has begun; what came with its first bytes may be of the request before."""
@@ -142,8 +142,8 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) == MOST_BEHIND:
             self.wrong = TOO_MANY
             raise ValueError
-        if not names_its_host(self.headers, self.parser):
-            raise ValueError
+        if self.parser.get_method() == b"CONNECT" or not names_its_host(self.headers, self.parser):
+            raise ValueError  # a proxy's CONNECT has no request that could be answered
         super().on_headers_complete()
         self.headers = TRAILER  # type: ignore[assignment]
 

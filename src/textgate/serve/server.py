@@ -25,7 +25,7 @@ from textgate.serve.supervisor import Supervisor
 
 DOORS = 64  # overloaded, a turn takes 5 to 20 ms: 3,000 new clients a second, and more
 BACKLOG = 2048  # connections that wait to be let in; the kernel cuts it to net.core.somaxconn
-ORPHANED_SECONDS = 10.0  # in which a worker whose supervisor was killed begins to end, also one that only just starts
+ORPHANED_SECONDS = 30.0  # in which a worker whose supervisor was killed begins to end, also one that only just starts
 STEP_SECONDS = 0.1
 
 

@@ -27,14 +27,21 @@ STEP_SECONDS = 0.1
 class Worker(Process):
     """A worker of which we hear at once that it died: the pipe, which we hold ourselves too, does not tell."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], signals: list[int]) -> None:
+        """Take the signals that the supervisor has still to handle."""
+        super().__init__(config, sockets)
+        self._signals = signals
+
     def _healthcheck(self, timeout: float) -> bool | None:
-        """Return whether it serves already; None if it says nothing."""
+        """Return whether it serves already; None if it says nothing. A signal is not kept waiting by one that hangs."""
         end = time.monotonic() + timeout
         try:
             self.parent_conn.send(b"ping")
             while not self.parent_conn.poll(STEP_SECONDS):
                 if time.monotonic() > end or not self.process.is_alive():
                     return None
+                if self._signals:
+                    return True  # it is asked again
             return bool(self.parent_conn.recv())
         except (OSError, EOFError):
             return None
@@ -93,7 +100,7 @@ class Supervisor(Multiprocess):
         super().terminate_all()
 
     def _add(self) -> None:
-        process = Worker(self.config, self.sockets)
+        process = Worker(self.config, self.sockets, self.signal_queue)
         process.start()
         self.processes.append(process)
 

@@ -138,8 +138,9 @@ def _share_dvc(tree: Path) -> None:
             if "remote" in ours["core"]:
                 theirs["core"]["remote"] = ours["core"]["remote"]
     except UnicodeEncodeError as error:
-        found = f"a path in .dvc/config is not ASCII ({error.object[error.start : error.end]!a})"
-        raise CannotTell(f"{found}, and DVC cannot write it down: name that folder in ASCII") from error
+        letters = ascii(error.object[error.start : error.end])
+        found = f"a setting in .dvc/config or .dvc/config.local is not ASCII ({letters})"
+        raise CannotTell(f"{found}, and DVC cannot write it down: write it in ASCII") from error
 
 
 def dvc_cache() -> Path:

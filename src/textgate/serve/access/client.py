@@ -11,6 +11,7 @@ from starlette.requests import Request
 from textgate.serve.access.settings import Scope
 
 REMEMBERED = 4096  # addresses and their names; to take one apart costs each request microseconds
+LONGEST = 64  # characters of an address; a proxy may pass on anything
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,16 @@ def address_of(request: Request) -> str:
     return name_of(request.client.host if request.client else "")
 
 
-@lru_cache(REMEMBERED)
 def name_of(host: str) -> str:
     """Return an address as one name for what one person can easily change; what a proxy passed on may be none.
 
     An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
     """
+    return _name_of(host) if len(host) <= LONGEST else "unknown"
+
+
+@lru_cache(REMEMBERED)
+def _name_of(host: str) -> str:
     try:
         address = ip_address(host)
     except ValueError:
