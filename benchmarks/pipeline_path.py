@@ -1,7 +1,9 @@
 """The critical path of ci.yml, from a run of the real file on this machine: which jobs a pull request waits for.
 
 The rows are few and made up and environments are not installed, so the times are those of the steps themselves:
-they show the order and what runs side by side, and not how long a run on GitHub takes.
+they show the order and what runs side by side, and not how long a run on GitHub takes. The runner that is used here,
+act, begins a level of jobs when the level before has ended, where GitHub begins each when those that it needs have:
+starts and ends are set anew from what each job took, once it is seen that nothing else kept it waiting.
 """
 
 # ruff: noqa: INP001 - scripts, not a package
@@ -29,7 +31,7 @@ from tests.github.project import Project, made_up_rows
 from textgate.errors import CannotTell, run
 
 NAME = "pr-ci"
-AT_ONCE_S = 2.0  # after the last job that it needs; the log has whole seconds, and a machine has to be made
+AT_ONCE_S = 2.0  # after the last job of the levels before; the log has whole seconds, and a machine has to be made
 Spans = Mapping[str, tuple[float, float]]  # job -> seconds from the start of the run to the job's start and end
 Needs = Mapping[str, Sequence[str]]
 
@@ -38,8 +40,9 @@ def critical_path(command: str) -> None:
     """Run ci.yml for a pull request and save its jobs' times, with a picture."""
     load = (round(os.getloadavg()[0], 2),)
     ran = _jobs_of_a_pull_request()
-    spans, needs = times(ran), {name: _needs(job.parsed) for name, job in ran.items()}
-    path, late = longest(spans, needs), waited(spans, needs)
+    needs = {name: _needs(job.parsed) for name, job in ran.items()}
+    late, spans = waited(times(ran), needs), as_needed(times(ran), needs)
+    path = longest(spans, needs)
     figures: dict[str, float | str] = {
         f"{name}: starts, ends (s)": f"{start:.0f}, {end:.0f}" for name, (start, end) in by_start(spans)
     }
@@ -48,7 +51,7 @@ def critical_path(command: str) -> None:
     Result(
         name=NAME,
         what="ci.yml for a pull request, run here with few rows and environments that are there: the longest "
-        f"that a job waits for more than the jobs that it needs (seconds); the critical path is {' → '.join(path)}",
+        f"that a job waits after the jobs of the levels before it (seconds); the critical path is {' → '.join(path)}",
         command=command,
         goal=f"≤ {AT_ONCE_S:g} s",
         met=not slow,
@@ -94,9 +97,24 @@ def longest(spans: Spans, needs: Mapping[str, list[str]]) -> list[str]:
 
 
 def waited(spans: Spans, needs: Needs) -> dict[str, float]:
-    """Return how long each job waited after the last one that it needs had ended, in seconds."""
-    ready = {name: max((spans[n][1] for n in needs[name] if n in spans), default=0.0) for name in spans}
+    """Return how long each job waited after the last one of the levels before it had ended, in seconds."""
+    level = {name: _level(name, needs) for name in spans}
+    ready = {name: max((spans[n][1] for n in spans if level[n] < level[name]), default=0.0) for name in spans}
     return {name: start - ready[name] for name, (start, _) in spans.items()}
+
+
+def as_needed(spans: Spans, needs: Needs) -> Spans:
+    """Return when jobs that took so long start and end where each begins when the last one that it needs has ended."""
+    found: dict[str, tuple[float, float]] = {}
+    for name in sorted(spans, key=lambda name: _level(name, needs)):
+        start = max((found[n][1] for n in needs[name] if n in found), default=0.0)
+        found[name] = (start, start + spans[name][1] - spans[name][0])
+    return found
+
+
+def _level(name: str, needs: Needs) -> int:
+    """Return how many jobs wait for each other before this one; one that was skipped waits for nobody."""
+    return max((1 + _level(n, needs) for n in needs.get(name, ())), default=0)
 
 
 def side_by_side(spans: Spans) -> list[tuple[str, str]]:

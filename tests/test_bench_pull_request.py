@@ -51,6 +51,15 @@ def test_waited__a_job_that_begins_late_is_seen_and_a_skipped_one_is_not_waited_
     assert {name: seconds for name, seconds in late.items() if seconds} == {"scan": 7.0, "gate": -5.0}
 
 
+def test_as_needed__a_job_begins_when_the_last_one_that_it_needs_has_ended():
+    needs = {"check": [], "test": [], "train": ["check", "launch"], "gate": ["train", "test"]}
+    by_levels = {"check": (0.0, 2.0), "test": (0.0, 9.0), "train": (9.0, 14.0), "gate": (14.0, 15.0)}
+    assert pipeline_path.waited(by_levels, needs) == {"check": 0.0, "test": 0.0, "train": 0.0, "gate": 0.0}
+    found = pipeline_path.as_needed(by_levels, needs)
+    assert found == {"check": (0.0, 2.0), "test": (0.0, 9.0), "train": (2.0, 7.0), "gate": (9.0, 10.0)}
+    assert pipeline_path.longest(found, needs) == ["test", "gate"]
+
+
 def test_side_by_side__are_jobs_with_a_moment_in_common():
     assert pipeline_path.side_by_side(SPANS) == [("plan", "check"), ("scan", "model_tests")]
 
