@@ -18,7 +18,6 @@ TRUTH = np.arange(300) % 3
 SECONDS = {
     train.OURS: [10.0, 12.0],
     train.TUNED: [20.0, 18.0],
-    train.TOGETHER: [11.0, 12.0],
     train.TUTORIAL: [200.0] * 2,
 }
 
@@ -32,7 +31,7 @@ def said(wrong, epochs=3, seconds=1.0):
 def results(ours, tuned, seconds=SECONDS):
     rows = {"train": {"labels": [0] * 96}, "valid": {"labels": TRUTH.tolist()}, "settings": {"epochs": 3}}
     bench = train.Bench(Path("base"), ("a", "b", "c"), rows, {train.OURS: ours, train.TUNED: tuned})
-    return train.results(bench, Rounds(seconds, [0.5, 0.5]))
+    return train.results(bench, Rounds(seconds, [0.5, 0.5]), 12.34)
 
 
 def test_results__are_ratios_within_the_rounds_beside_what_was_learned():
@@ -40,6 +39,7 @@ def test_results__are_ratios_within_the_rounds_beside_what_was_learned():
     assert (tutorial.met, tuned.met) == (True, True)
     assert (str(tutorial.ratio), str(tuned.ratio)) == ("18.33 (16.67 … 20.00)", "1.75 (1.50 … 2.00)")
     assert tuned.figures["ours (s)"] == 11.0
+    assert tuned.figures[f"{train.TOGETHER}, once (s)"] == 12.3
     assert (tuned.figures["rows"], tuned.figures["epochs"]) == (96, 3)
     assert tuned.figures[f"processor seconds of {train.TUNED} / {train.OURS}"] == "2.50 (2.00 … 3.00)"
     assert tuned.figures["ours: validation macro-F1"] == "0.9500; 0.9500"
