@@ -170,6 +170,7 @@ class Transformer(Record):
     freeze_embeddings: bool
     freeze_layers: Count
     int8: bool
+    cut_vocabulary: bool = False  # the manifests of older bundles lack it
     keep_torch_weights: bool
     processes: Positive | Literal["auto"]  # that train it together on one machine; auto: one for each GPU, else one
 

@@ -15,6 +15,7 @@ from textgate.models.calibration import fit_temperature, softmax
 from textgate.models.classifier import Probabilities
 from textgate.models.transformer import Encoder, Settings, TransformerClassifier
 from textgate.train.quantise import Texts, quantise
+from textgate.train.vocabulary import cut_vocabulary
 
 if TYPE_CHECKING:
     import torch
@@ -93,13 +94,17 @@ def save_transformer(
 ) -> tuple[TransformerClassifier, Probabilities]:
     """Write a trained model as the kind `transformer` into a folder, open it, and fit its temperature.
 
+    With `cut_vocabulary`, the embeddings of the given model are cut too.
     The temperature is fitted on the validation rows with the exported file, which is what will be served. Returns the
     model and its probabilities for these rows, of shape (rows, labels).
     """
     import torch
 
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(base / name, folder / name)
+    shutil.copyfile(base / "tokenizer_config.json", folder / "tokenizer_config.json")
+    if task.config.cut_vocabulary:
+        cut_vocabulary(model, base, folder, task.train[0], task.config.max_tokens)
+    else:
+        shutil.copyfile(base / "tokenizer.json", folder / "tokenizer.json")
     model.config.save_pretrained(folder)
     if task.config.keep_torch_weights:
         model.save_pretrained(folder)

@@ -6,7 +6,7 @@ Devlin et al. (2019), "BERT", for the recipe; the epoch with the best validation
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -21,15 +21,13 @@ from transformers import PreTrainedModel
 from textgate.config import Transformer
 from textgate.errors import CannotTell
 from textgate.evidence import Epoch
-from textgate.models.transformer import Encoder
 from textgate.train.checkpoint import Checkpoint, Tensors, restore, store
 from textgate.train.devices import precision, to_device
 from textgate.train.network import Texts, keep_states, lean_layers, mixed, working_copy
-from textgate.train.pretrained import pretrained, tokenizer
+from textgate.train.pretrained import pretrained, token_ids, tokenizer
 from textgate.train.processes import ALONE, Processes
 
 MAX_GRADIENT = 1.0  # length of all gradients together, Pascanu et al. (2013)
-ENCODED = 4096  # texts at once: what a tokenizer says of one takes 7 kB, of which its ids are the least
 POOL = 50  # batches whose rows are sorted by length together: little padding, still a random order
 
 
@@ -120,17 +118,12 @@ def _learner(
     weights = {name: value for name, value in model.named_parameters() if value.requires_grad}
     network = working_copy(model, dtype)
     encode = tokenizer(base, task.config.max_tokens)
-    train, valid = (Texts.of(_ids(encode, texts), task.device) for texts, _ in (task.train, task.valid))
+    train, valid = (Texts.of(token_ids(encode, texts), task.device) for texts, _ in (task.train, task.valid))
     if task.config.freeze_embeddings and not task.config.dropout:
         train, valid = keep_states(network, task.config.freeze_layers, train, valid, processes=processes)
     lean_layers(network)
     optimiser = torch.optim.AdamW(weights.values(), lr=task.config.learning_rate, weight_decay=0.01, fused=True)
     return Learner(task, weights, network, train, valid, optimiser, processes)
-
-
-def _ids(encode: Encoder, texts: Sequence[str]) -> Iterator[list[int]]:
-    for start in range(0, len(texts), ENCODED):
-        yield from encode(texts[start : start + ENCODED])
 
 
 def _trained(learner: Learner) -> list[torch.Tensor]:

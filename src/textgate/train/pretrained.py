@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from textgate.models.transformer import Encoder
 from textgate.train.devices import memory_errors
 
 NEXT = "name another `base` in the experiment"
+ENCODED = 4096  # texts at once: what a tokenizer says of one takes 7 kB, of which its ids are the least
 MAX_BYTES = 2**31 - 2**24  # of weights in an ONNX file: a message of protocol buffers ends at 2 GiB
 
 
@@ -92,6 +94,12 @@ def tokenizer(base: Path, tokens: int) -> Encoder:
     if own >= tokens:
         raise CannotTell(f"max_tokens: {tokens} leaves nothing of a text, the tokenizer itself adds {own}: write more")
     return encode
+
+
+def token_ids(encode: Encoder, texts: Sequence[str]) -> Iterator[list[int]]:
+    """Return the ids of each of any number of texts, without all that the tokenizer says of them."""
+    for start in range(0, len(texts), ENCODED):
+        yield from encode(texts[start : start + ENCODED])
 
 
 @torch.no_grad()
