@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.project import ROOT, edit, make_project
+
+from textgate.run_stages import ask_dvc
 
 ROWS = "data/rows.csv"
 
@@ -60,6 +63,23 @@ def test_pull_request__does_not_compute_again_what_is_unchanged(project: Path) -
         ("data", "train", "evaluate"), "unchanged"
     )
     assert read(project, "gate.json")["bundle_digest"] == digest
+
+
+def test_ask_dvc__what_it_says_is_worth_nothing_if_choose_wrote_something_else_behind_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    assert ask_dvc()()
+    earlier = psutil.Process().children()
+    nothing_changed = ask_dvc()
+    (asked,) = set(psutil.Process().children()) - set(earlier)
+    while asked.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    chosen = project / "build/choice.json"
+    content = chosen.read_bytes()
+    chosen.write_bytes(content + b"\n")
+    assert not nothing_changed()
+    chosen.write_bytes(content)
 
 
 def test_pull_request__an_impossible_limit_is_refused_without_training(project: Path) -> None:

@@ -15,6 +15,7 @@ BUILD = Path("build")
 Outcome = Literal["passed", "refused", "unknown"]
 EXIT_CODES: dict[Outcome, int] = {"passed": 0, "refused": 1, "unknown": 2}
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+NoNul = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]  # no file has a name with NUL
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -33,7 +34,7 @@ Commit = Annotated[str, AfterValidator(_is_commit)]
 class Record(BaseModel):
     """Base of everything that is read back from a file: strict, frozen, no unknown keys, no NaN."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Evidence(Record):

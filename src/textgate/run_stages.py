@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -53,15 +53,16 @@ def pull_request(choice: Sequence[str]) -> int:
     shutil.rmtree(RECORDS, ignore_errors=True)
     _forget_killed_runs()
     times: list[StageTime] = []
-    nothing_changed = cache(_nothing_changed)  # asked after `choose`, and once
+    nothing_changed = ask_dvc()
     for stage in STAGES:
+        started = time.monotonic()
+        unchanged = stage.cached and nothing_changed()
         makes_model_broke = any(CODES[time.outcome] for time in times if _makes(time.stage))
         if makes_model_broke and stage.name not in ("gate", "report"):
             times.append(_record(StageTime(stage=stage.name, seconds=0.0, outcome="not run")))
             continue
         print(f"\n=== {stage.name}", flush=True)
-        started = time.monotonic()
-        if stage.cached and nothing_changed():
+        if unchanged:
             print(f"Stage '{stage.name}' didn't change, skipping", flush=True)
             seconds = round(time.monotonic() - started, 2)
             times.append(_record(StageTime(stage=stage.name, seconds=seconds, outcome="unchanged")))
@@ -83,12 +84,30 @@ def one_stage(name: str, choice: Sequence[str]) -> int:
     return CODES[_timed(stage, choice).outcome]
 
 
-def _nothing_changed() -> bool:
-    """Ask DVC about all stages that it keeps; to ask about each takes three times as long."""
+def ask_dvc() -> Callable[[], bool]:
+    """Ask DVC about all stages that it keeps, and return what waits for its answer and says whether nothing changed.
+
+    It is asked while `choose` runs, and does not know what that will write: if that is not what was there, all that DVC
+    says is worth nothing. To ask about each stage takes three times as long.
+    """
     kept = [stage.name for stage in STAGES if stage.cached]
     command = [sys.executable, "-m", "dvc", "status", "--json", *kept]
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
-    return done.returncode == 0 and done.stdout.strip() == "{}"  # else, and if it cannot tell, each stage finds out
+    chosen = _chosen()
+    asked = subprocess.Popen(command, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    @cache
+    def nothing_changed() -> bool:
+        said, _ = asked.communicate()
+        # Else, and if it cannot tell, each stage finds out.
+        return asked.returncode == 0 and said.strip() == "{}" and _chosen() == chosen
+
+    return nothing_changed
+
+
+def _chosen() -> list[bytes | None]:
+    """Return the contents of what `choose` writes."""
+    paths = [BUILD / name for name in ("choice.json", "champion.json", "source.json")]
+    return [path.read_bytes() if path.is_file() else None for path in paths]
 
 
 def _record(time: StageTime) -> StageTime:
