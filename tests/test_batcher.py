@@ -181,6 +181,17 @@ def test_metrics__say_how_much_waits_and_how_large_the_runs_are():
     run(test)
 
 
+def test_metrics__say_how_large_a_run_was_that_nobody_waited_for():
+    async def test():
+        runs, texts = counted("batch_texts_count"), counted("batch_texts_sum")
+        async with batcher(Model(), batch=4, inline=1000) as made:
+            assert await made.answer(["a", "b"]) == ["A", "B"]
+            await asyncio.sleep(0)  # figures are taken in the next turn of the loop
+        assert (counted("batch_texts_count") - runs, counted("batch_texts_sum") - texts) == (1, 2)
+
+    run(test)
+
+
 # --- who is let in
 
 

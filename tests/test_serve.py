@@ -73,10 +73,13 @@ def test_request_id__a_plain_uuid_is_kept_and_anything_else_is_replaced(service)
     mine = str(uuid.uuid4())
     status, answer = service.predict(NORTH, **{"X-Request-ID": mine})
     assert (status, answer["request_id"]) == (200, mine)
+    given = []
     for other in ("1", mine.upper(), f"{{{mine}}}", f"{mine} "[1:], '"},{"x":"', "x" * 5000):
         _, answer = service.predict(NORTH, **{"X-Request-ID": other})
         assert answer["request_id"] != other
-        assert uuid.UUID(answer["request_id"]).version == 4
+        given.append(uuid.UUID(answer["request_id"]))
+        assert (str(given[-1]), given[-1].version) == (answer["request_id"], 4)
+    assert len(set(given)) == len(given)
 
 
 def test_answers__carry_security_headers_and_do_not_name_the_server(service):

@@ -49,7 +49,8 @@ class TfidfClassifier:
                 )
         # A last column without weight stands for every unknown n-gram; one row a column is read in one piece.
         self._idf = np.append(tensors["idf"], np.float32(0))
-        self._coef = np.vstack([tensors["coef"].T, np.zeros(len(labels), np.float32)])
+        self._coef = np.zeros((features + 1, len(labels)), np.float32)
+        self._coef[:-1] = tensors["coef"].T
         self._columns = columns_of(vocabulary.ngrams, vocabulary.min_n, vocabulary.max_n)
 
     @classmethod
@@ -117,7 +118,7 @@ class TfidfClassifier:
         columns, counts = np.unique(np.array(found, np.int64), return_counts=True)
         weights = (1 + np.log(counts)) * self._idf[columns]
         length = np.sqrt(weights @ weights) or 1.0  # a text without a known n-gram is all zeros
-        return np.asarray(weights @ self._coef[columns] / length + self._tensors["bias"])
+        return np.asarray(weights @ self._coef.take(columns, 0) / length + self._tensors["bias"])
 
     def save(self, folder: Path) -> None:
         """Write tfidf.json and tfidf.safetensors."""

@@ -21,7 +21,7 @@ class Reader:
         text = Annotated[str, StringConstraints(max_length=text_characters)]
         fields: dict[str, Any] = {"text": (text, "")}
         if texts is not None:
-            fields["texts"] = (Annotated[list[text], Field(min_length=1, max_length=texts)], [])
+            fields["texts"] = (Annotated[list[text], Field(min_length=1, max_length=texts)], ())
         self._type: type[Any] = create_model("Question", __base__=Record, **fields)
         self._known = " and ".join(fields)
         self._one = "Send either text or texts." if texts is not None else "text: this key is missing"
@@ -36,9 +36,10 @@ class Reader:
             question = self._type.model_validate_json(body)
         except ValidationError as error:
             raise Problem(422, self._said(error)) from None
-        if len(question.model_fields_set) != 1:
+        given = question.model_fields_set
+        if len(given) != 1:
             raise Problem(422, self._one)
-        return question.texts if "texts" in question.model_fields_set else [question.text]
+        return question.texts if "texts" in given else [question.text]
 
     def _said(self, error: ValidationError) -> str:
         """Return the first problem; keys and values that the client chose are not repeated."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textgate.serve.access.access import Guard
-from textgate.serve.access.client import Client, name_of
+from textgate.serve.access.client import Client, address_of
 from textgate.serve.account import GONE, account, id_of
 from textgate.serve.body import Gone, read_body
 from textgate.serve.lifespan import Lifespan
@@ -164,7 +164,7 @@ class Exchange:
     def client(self) -> str:
         """Return who asked: the name that the guard found, or else the address."""
         known: Client | None = self._state.get("client")
-        return known.name if known else name_of((self._scope["client"] or ("",))[0])
+        return known.name if known else address_of(self._scope)
 
     @property
     def version(self) -> str | None:

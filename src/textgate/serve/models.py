@@ -7,8 +7,8 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from textgate.models.processors import processors
 from textgate.prediction import Prediction
@@ -23,8 +23,7 @@ from textgate.serve.split import goes_to_challenger
 LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Answered:
+class Answered(NamedTuple):
     """What one model said about the texts of one request, in their order."""
 
     variant: Variant
@@ -94,7 +93,7 @@ class Models:
         if self._split.kind == "split":
             return await _ask(challenger, "challenger", texts)
         answered = await _ask(champion, "champion", texts)
-        return replace(answered, shadow=self._ask_unseen(challenger, texts, answered))
+        return answered._replace(shadow=self._ask_unseen(challenger, texts, answered))
 
     def too_long_s(self, texts: int, coming: int) -> float | None:
         """Return how long so many texts would wait behind others that come, if too long whoever answered them."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from starlette.datastructures import State
 from starlette.requests import Request
 
 from textgate.prediction import Prediction
@@ -19,7 +19,7 @@ from textgate.serve.settings import ServeConfig
 
 
 class Answering:
-    """The two endpoints that ask a model. Whoever asks has been let in: `request.state.client` says who it is."""
+    """The two endpoints that ask a model. Whoever asks has been let in: the scope's `state` says who it is."""
 
     def __init__(self, config: ServeConfig, models: Models, recorder: Recorder, explainer: Explainer) -> None:
         """Take the limits and what does the work."""
@@ -30,13 +30,13 @@ class Answering:
 
     async def predict(self, request: Request, body: bytes) -> bytes:
         """Answer one text or several. Raises Problem."""
-        state = request.state
+        state = request.scope["state"]
         texts = _texts(self.predict_reader, request, body)
         said = await self._models.predict(texts, self._unit(state))
-        state.version = said.version
-        self._recorder.record(state.request_id, state.client.name, "predict", texts, said)
-        answer = Answer.model_construct(
-            request_id=state.request_id,
+        state["version"] = said.version
+        self._recorder.record(state["request_id"], state["client"].name, "predict", texts, said)
+        answer = Answer(
+            request_id=state["request_id"],
             model_version=said.version,
             model_digest=said.digest,
             predictions=said.predictions,
@@ -45,27 +45,27 @@ class Answering:
 
     async def explain(self, request: Request, body: bytes) -> bytes:
         """Explain what the model that answers this client says about one text. Raises Problem."""
-        state = request.state
+        state = request.scope["state"]
         (text,) = texts = _texts(self.explain_reader, request, body)
         variant, served = self._models.answering(self._unit(state))
-        state.version = served.version
+        state["version"] = served.version
         bundle = served.bundle
         found = await self._explainer.explain(bundle, text)
         _, (unknown,) = await asyncio.to_thread(bundle.classifier.predict, texts)
         one = Prediction(label=found.label, probabilities=found.probabilities, model_digest=bundle.digest)
         said = Answered(variant, served.version, bundle.digest, (one,), (unknown,), seconds=None, shadow=None)
-        self._recorder.record(state.request_id, state.client.name, "explain", texts, said)
-        answer = Explained.model_construct(
-            request_id=state.request_id,
+        self._recorder.record(state["request_id"], state["client"].name, "explain", texts, said)
+        answer = Explained(
+            request_id=state["request_id"],
             model_version=served.version,
             model_digest=bundle.digest,
             **dict(found),
         )
         return as_json(answer)
 
-    def _unit(self, state: State) -> str:
+    def _unit(self, state: Mapping[str, Any]) -> str:
         """Return what the split hashes."""
-        unit: str = state.client.name if self._by_client else state.request_id
+        unit: str = state["client"].name if self._by_client else state["request_id"]
         return unit
 
 

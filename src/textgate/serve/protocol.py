@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import deque
 from functools import partial
 from itertools import chain
@@ -12,6 +11,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from textgate.serve.account import new_id
 from textgate.serve.host import names_its_host
 from textgate.serve.metrics import REJECTED
 from textgate.serve.problems import Problem
@@ -246,5 +246,5 @@ class Protocol(HttpToolsProtocol):
         if newest is not None and not newest.response_complete and not in_body:
             newest.keep_alive = False
             return
-        self.transport.write(as_http(problem, str(uuid.uuid4()), {"connection": "close"}))
+        self.transport.write(as_http(problem, new_id(), {"connection": "close"}))
         self.transport.close()

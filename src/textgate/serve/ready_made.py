@@ -14,7 +14,7 @@ from functools import lru_cache
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from textgate.serve.access.client import name_of
+from textgate.serve.access.client import address_of
 from textgate.serve.account import account, id_of
 from textgate.serve.batcher import busy
 from textgate.serve.problems import MEDIA_TYPE, Problem
@@ -66,7 +66,7 @@ class TurnAway:
             self._coming += 1
             return None
         request_id = id_of(next((value for name, value in scope["headers"] if name == b"x-request-id"), b""))
-        account("/predict", 503, None, request_id, name_of((scope["client"] or ("",))[0]), None)
+        account("/predict", 503, None, request_id, address_of(scope), None)
         return request_id.encode().join(_around_id(math.ceil(wait_s)))
 
     def _have_come(self) -> None:

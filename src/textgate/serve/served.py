@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from textgate.bundle import digest, verify
 from textgate.choose import bundle_in
@@ -23,8 +23,7 @@ UNRELEASED = "unreleased"
 WARM_UP = ("", "a", "a few words to begin with", "more words than anybody writes in a line " * 20)
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(NamedTuple):
     """What is known about one text."""
 
     prediction: Prediction

@@ -5,13 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from textgate.records import Count, Positive, Record, Share
+from textgate.records import Count, NoNul, Positive, Record, Share
 from textgate.serve.access.settings import AccessConfig
 from textgate.serve.audit.settings import AuditConfig
 
-Folder = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 HOUR = 3600  # nobody waits longer; who writes milliseconds is told so
 Seconds = Annotated[FiniteFloat, Field(gt=0, le=HOUR)]
 WholeSeconds = Annotated[int, Field(ge=1, le=HOUR)]
@@ -36,8 +35,8 @@ def _is_network(proxy: str) -> str:
 class ModelsConfig(Record):
     """Which folders are served: what `registry.py fetch` left, a link to it, or a plain bundle."""
 
-    champion: Folder
-    challenger: Folder | None
+    champion: NoNul
+    challenger: NoNul | None
     check_seconds: Seconds  # how often they are looked at for another model
 
 

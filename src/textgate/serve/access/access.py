@@ -93,23 +93,18 @@ class Access:
         if self._door is None:
 
             async def unnamed(request: Request) -> Client:
-                return await self._admit(request, needed, _by_address, "")
+                return self._admit(request, needed, _by_address(request), "")
 
             return unnamed
         door = self._door
         declared = Security(door.scheme, scopes=[needed])
 
         async def named(request: Request, _declared: Any = declared) -> Client:
-            return await self._admit(request, needed, door.identify, door.challenge)
+            return self._admit(request, needed, await _identified(request, door), door.challenge)
 
         return named
 
-    async def _admit(self, request: Request, needed: Scope, identify: Identify, challenge: str) -> Client:
-        try:
-            client = await identify(request)
-        except Denied as reason:
-            log.warning("not let in: %s, from %s", reason, address_of(request), extra=_which(request))
-            raise Problem(401, "Valid credentials are needed.", {"WWW-Authenticate": challenge}) from None
+    def _admit(self, request: Request, needed: Scope, client: Client, challenge: str) -> Client:
         request.state.client = client
         if self._buckets is not None:
             self._buckets.check(client.name, time.monotonic())
@@ -145,14 +140,21 @@ def _keys(config: Keys) -> _Door:
     return _Door(APIKeyHeader(name=HEADER, auto_error=False), 'ApiKey realm="textgate"', identify)
 
 
-async def _by_address(request: Request) -> Client:
-    return Client(address_of(request), ALL)
+async def _identified(request: Request, door: _Door) -> Client:
+    try:
+        return await door.identify(request)
+    except Denied as reason:
+        log.warning("not let in: %s, from %s", reason, address_of(request.scope), extra=_which(request))
+        raise Problem(401, "Valid credentials are needed.", {"WWW-Authenticate": door.challenge}) from None
+
+
+def _by_address(request: Request) -> Client:
+    return Client(address_of(request.scope), ALL)
 
 
 async def _anybody(request: Request) -> Client:
     """Let everybody in, at any rate: whoever watches the service must see it when it is busy."""
-    client = await _by_address(request)
-    request.state.client = client
+    request.state.client = client = _by_address(request)
     return client
 
 

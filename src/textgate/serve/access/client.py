@@ -7,8 +7,9 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.requests import Request
+from starlette.types import Scope
 
-from textgate.serve.access.settings import Scope
+from textgate.serve.access import settings
 
 REMEMBERED = 4096  # addresses and their names; to take one apart costs each request microseconds
 LONGEST = 64  # characters of an address; a proxy may pass on anything
@@ -19,23 +20,19 @@ class Client:
     """Somebody who was let in."""
 
     name: str
-    scopes: frozenset[Scope]
+    scopes: frozenset[settings.Scope]
 
 
 class Denied(Exception):
     """Why nobody is let in, in fixed words for our log: never a part of what was shown, and never for the client."""
 
 
-def address_of(request: Request) -> str:
-    """Return the address that a request came from, as `name_of` has it."""
-    return name_of(request.client.host if request.client else "")
-
-
-def name_of(host: str) -> str:
-    """Return an address as one name for what one person can easily change; what a proxy passed on may be none.
+def address_of(scope: Scope) -> str:
+    """Return where a request came from: one name for what one person can easily change; a proxy may pass on no address.
 
     An IPv6 client usually has a whole /64 network to choose from (RFC 6177), and on this machine all of 127.0.0.0/8.
     """
+    host: str = (scope["client"] or ("",))[0]
     return _name_of(host) if len(host) <= LONGEST else "unknown"
 
 

@@ -79,7 +79,7 @@ class PasswordGrant:
         return router
 
     async def _token(self, request: Request) -> JSONResponse:
-        self._tries.check(address_of(request), time.monotonic())
+        self._tries.check(address_of(request.scope), time.monotonic())
         try:
             form = await _form(request)
             async with self._one_at_a_time:

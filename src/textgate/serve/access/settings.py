@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
-from textgate.records import Positive, Record
+from textgate.records import NoNul, Positive, Record
 
 Scope = Literal["predict", "explain", "admin"]
 SCOPES: tuple[Scope, ...] = ("predict", "explain", "admin")
-File = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 
 
@@ -44,16 +43,16 @@ class Keys(Record):
     """API keys in the header X-API-Key; the file holds their hashes."""
 
     kind: Literal["keys"]
-    file: File
+    file: NoNul
 
 
 class Jwt(Record):
     """OAuth2 bearer tokens, signed by somebody else."""
 
     kind: Literal["jwt"]
-    issuer: File
-    audience: File
-    jwks: Annotated[File, AfterValidator(_https_or_file)]
+    issuer: NoNul
+    audience: NoNul
+    jwks: Annotated[NoNul, AfterValidator(_https_or_file)]
     algorithms: Annotated[tuple[Algorithm, ...], Field(min_length=1)]
     leeway_seconds: Annotated[int, Field(ge=0, le=300)]  # clocks differ; also how long a token lives past its end
     refresh_seconds: Annotated[int, Field(ge=60)]  # keys from an address are asked for again after this
@@ -70,7 +69,7 @@ class Demo(Record):
     """OAuth2 password grant against a file of users, on this machine only: to try the page and the docs."""
 
     kind: Literal["demo"]
-    file: File
+    file: NoNul
     token_minutes: Annotated[int, Field(ge=1, le=60)]
     tries: Rate  # of a password, for each address
 

@@ -76,7 +76,7 @@ def as_json(entry: Event | Started | Recovered | Resumed) -> bytes:
     if not isinstance(entry, Event):
         return entry.model_dump_json().encode()
     try:
-        return EVENT.dump_json(entry)
+        return EVENT.serializer.to_json(entry)
     except PydanticSerializationError:
         return to_json({field.name: _whole(getattr(entry, field.name)) for field in fields(entry)})
 
