@@ -232,3 +232,16 @@ def test_one_stage__says_what_it_cannot_run(project: Path, options: tuple[str, .
     done = one_stage(project, *options)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("stage", ["choose", "train", "model_tests"])
+def test_pull_request__an_interrupted_run_says_so_once(project: Path, stage: str) -> None:
+    forget(project)
+    command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, cwd=project, text=True, start_new_session=True, **both) as process:
+        assert any(line == f"=== {stage}\n" for line in process.stdout)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.stdout.read()
+    assert process.returncode == 130
+    assert said.count("run the same command again") == 1, said

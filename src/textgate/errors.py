@@ -46,7 +46,8 @@ def run(main: Callable[[], int | None]) -> int:  # noqa: PLR0911 - one return fo
     except TextgateError as error:
         return _tell(error)
     except KeyboardInterrupt:
-        print("interrupted: run the same command again, finished stages are kept", file=sys.stderr)
+        if "TEXTGATE_STAGE" not in os.environ:  # Ctrl-C reaches a stage and whoever runs it, who says it once
+            print("interrupted: run the same command again, finished stages are kept", file=sys.stderr)
         return 130
     except MemoryError:
         return _tell(CannotTell("out of memory: close other programs, or take a smaller batch_size or fewer rows"))

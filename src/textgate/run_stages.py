@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import TextIOWrapper
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -153,20 +156,14 @@ def _timed(stage: Stage, choice: Sequence[str]) -> StageTime:
 
 
 def _run(stage: Stage, options: Sequence[str]) -> _Finished:
-    """Run a stage's script, through DVC if its result is kept; what it prints is passed on as it comes."""
-    script = [sys.executable, str(SCRIPTS / f"{stage.name}.py"), *options]
-    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage.name] if stage.cached else script
+    """Run a stage's script, through DVC if its result is kept."""
     with tempfile.TemporaryDirectory() as folder:
         note = Path(folder) / "reason"
-        pipe = subprocess.PIPE if stage.cached else None  # to read what DVC says; others keep their terminal
-        environment = _environment() | {"TEXTGATE_REASON": str(note)}
-        process = subprocess.Popen(command, env=environment, stdout=pipe, text=True, errors="replace")
-        unchanged = False
-        for line in process.stdout or ():
-            unchanged |= any(words in line for words in SKIPPED)
-            if not line.startswith(DVC_NOISE):
-                print(line, end="", flush=True)
-        code = process.wait()
+        environment = _environment() | {"TEXTGATE_REASON": str(note), "TEXTGATE_STAGE": stage.name}
+        if stage.cached:
+            code, unchanged = _through_dvc(stage, environment)
+        else:
+            code, unchanged = _forked(SCRIPTS / f"{stage.name}.py", options, environment), False
         if code in (-signal.SIGINT, -signal.SIGTERM, INTERRUPTED):
             raise CannotTell(f"{stage.name} was stopped: run the same command again")
         if note.is_file():
@@ -176,6 +173,37 @@ def _run(stage: Stage, options: Sequence[str]) -> _Finished:
     how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with exit code {code}"
     said = f"it {how}; what it printed says more" if crashed else None
     return _Finished(2 if crashed else code, said, unchanged)
+
+
+def _through_dvc(stage: Stage, environment: dict[str, str]) -> tuple[int, bool]:
+    """Let DVC run a stage if anything changed that it reads, and pass on what the stage prints as it comes."""
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage.name]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, errors="replace")
+    unchanged = False
+    for line in process.stdout or ():
+        unchanged |= any(words in line for words in SKIPPED)
+        if not line.startswith(DVC_NOISE):
+            print(line, end="", flush=True)
+    return process.wait(), unchanged
+
+
+def _forked(script: Path, options: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a script in a fork of this process and return its exit code.
+
+    To start Python, and to import what this process and all scripts import, takes longer than most of them.
+    """
+    process = get_context("fork").Process(target=_script, args=(script, options, environment))
+    process.start()
+    process.join()
+    return process.exitcode or 0  # never None: it has ended
+
+
+def _script(script: Path, options: Sequence[str], environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    sys.argv = [str(script), *options]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(write_through=True)  # as PYTHONUNBUFFERED does, for which it is too late here
+    runpy.run_path(str(script), run_name="__main__")
 
 
 def _environment() -> dict[str, str]:
