@@ -49,9 +49,13 @@ choose: $(VENV)/ready ## write down experiment, champion and row files [EXPERIME
 data: ## clean, split and check the rows
 train: ## train the chosen experiment and the baseline (and make data if rows changed)
 evaluate: ## score candidate, champion and baseline on the same rows
-data train evaluate: $(VENV)/ready
+data: $(VENV)/ready
 	@$(PY) scripts/choose.py --again $(CHOICE)
-	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(PY) -m dvc repro $@
+	@$(PY) scripts/pr.py --stage $@
+train: data
+evaluate: train
+train evaluate:
+	@$(PY) scripts/pr.py --stage $@
 
 model_tests: ## test the model in build/model: accuracy, latency, schema, behaviour
 gate: ## judge the evidence in build/ by configs/gates.yaml

@@ -14,7 +14,7 @@ from textgate.registry.mlflow_registry import MlflowRegistry
 from textgate.registry.mlflow_store import store
 from textgate.release.release import build
 
-VERSIONS = ("v0.1.0", "v0.2.0", "v0.3.0")
+A, B, C = VERSIONS = ("v0.1.0", "v0.2.0", "v0.3.0")
 
 
 def make_releases(folder, versions=VERSIONS):

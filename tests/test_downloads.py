@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 
 from textgate import downloads
-from textgate.errors import CannotTell
+from textgate.errors import CannotTell, run
 
 NAME = "made_up_words-1.0-py3-none-any.whl"
 
@@ -45,11 +45,30 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "downloads"
 
 
-def test_cache_folder__follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TEXTGATE_CACHE", str(tmp_path))
-    assert downloads.cache_folder() == tmp_path
-    monkeypatch.setenv("TEXTGATE_CACHE", "")
-    assert downloads.cache_folder() == Path.home() / ".cache" / "textgate"
+def test_cache_folder__follows_the_environment_and_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for named, place in ((str(tmp_path / "a/b"), tmp_path / "a/b"), ("", tmp_path / ".cache/textgate")):
+        monkeypatch.setenv("TEXTGATE_CACHE", named)
+        assert downloads.cache_folder() == place
+        assert place.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("/proc/nope", "No such file or directory"),
+        ("/dev/null", "File exists"),
+        ("/dev/null/below", "Not a directory"),
+        ("~nobody-of-this-name/cache", "Could not determine home directory"),
+    ],
+)
+def test_cache_folder__one_that_cannot_be_made_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str, reason: str
+) -> None:
+    monkeypatch.setenv("TEXTGATE_CACHE", place)
+    assert run(lambda: downloads.fetch_wheel("made-up-words==1.0", "b" * 64) and None) == 2
+    said = f"{place}, the cache, cannot be made: {reason}: set TEXTGATE_CACHE to another folder"
+    assert capsys.readouterr().err == f"cannot tell: {said}\n"
 
 
 def test_fetch_wheel__cached_file_needs_no_network(cache: Path) -> None:

@@ -20,8 +20,20 @@ PYTHON = "3.12"  # asks for the same file whichever Python runs this: nothing of
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: $TEXTGATE_CACHE, or ~/.cache/textgate."""
-    return Path(os.environ.get("TEXTGATE_CACHE") or "~/.cache/textgate").expanduser()
+    """Return where downloads are kept: $TEXTGATE_CACHE, or ~/.cache/textgate; it is made if it is not there yet.
+
+    Raises CannotTell if it cannot be made.
+    """
+    named = os.environ.get("TEXTGATE_CACHE") or "~/.cache/textgate"
+    try:
+        folder = Path(named).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:  # the latter for a ~ of nobody
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise CannotTell(
+            f"{named}, the cache, cannot be made: {reason}: set TEXTGATE_CACHE to another folder"
+        ) from error
+    return folder
 
 
 def fetch_wheel(wheel: str, sha256: str, platform: str | None = None) -> Path:

@@ -42,13 +42,17 @@ def register(registry: Registry, folder: Path) -> None:
 def promote(registry: Registry, version: str) -> None:
     """Make a version the champion. Outputs: previous, the one it replaced, empty if there was no other; moving, true.
 
-    Both are said before anything changes: a run that is killed in the middle of it can still be taken back.
+    Both are said before anything changes, so that a run that is killed in the middle of it can still be taken back;
+    and of a version that is refused neither is said, so that there is nothing to take back.
     """
     wanted = version_of(version)
     before = replaced(registry.history(), wanted)
-    output("previous", before or "")
-    output("moving", "true")
-    previous = registry.promote(wanted) or before
+
+    def moving() -> None:
+        output("previous", before or "")
+        output("moving", "true")
+
+    previous = registry.promote(wanted, moving=moving) or before
     if previous != before:  # somebody else promoted meanwhile
         output("previous", previous or "")
     print(f"{wanted} is the champion, " + (f"{previous} was before" if previous else "and replaced no other"))

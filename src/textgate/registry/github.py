@@ -7,7 +7,7 @@ never changed, except for which of them is the latest.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -116,13 +116,14 @@ class GitHubReleases:
         self.check_tag(release, must_exist=True)
         return release, "already" if found else "new"
 
-    def promote(self, version: str, over: str | None = None) -> str | None:
+    def promote(self, version: str, over: str | None = None, moving: Callable[[], object] = lambda: None) -> str | None:
         """Make a published version the champion and return the one it replaced; None if it replaced no other."""
         found = self._must(version)
         before = latest(self.github)
         if over is not None and before not in (None, over, version):
             raise Refused(f"{before} was promoted over {over} meanwhile: nothing was changed, look again")
         changes = promotion(all_releases(self.github), found, before, rollback=over is not None)
+        moving()
         self.github.send("PATCH", f"releases/{found.id}", changes)
         read_back(self.github, version, "promote it again")
         return before if before and before != version and VERSION.fullmatch(before) else None

@@ -7,6 +7,7 @@ is no half-registered one. An event is written before the alias moves; the alias
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -108,7 +109,7 @@ class MlflowRegistry:
             settle(assets, release, to)
         return release
 
-    def promote(self, version: str, over: str | None = None) -> str | None:
+    def promote(self, version: str, over: str | None = None, moving: Callable[[], object] = lambda: None) -> str | None:
         """Make a version the champion and return the one it replaced; None if it replaced no other."""
         _must(self._shelf(), version)  # before a store is made
         with self.store.changing() as client:
@@ -116,6 +117,7 @@ class MlflowRegistry:
             kept = _must(shelf, version)
             if over is not None and shelf.champion not in (None, over, version):
                 raise Refused(f"{shelf.champion} was promoted over {over} meanwhile: nothing was changed, look again")
+            moving()
             move(client, shelf, kept, rollback=over is not None)
         return shelf.champion if shelf.champion != version else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -36,10 +37,11 @@ class Registry(Protocol):
     def fetch(self, version: str, to: Path) -> Release:
         """Leave a version in the folder `to`, verified: bundle/, release.json, the evidence, the card."""
 
-    def promote(self, version: str, over: str | None = None) -> str | None:
+    def promote(self, version: str, over: str | None = None, moving: Callable[[], object] = lambda: None) -> str | None:
         """Make a version the champion and return the one it replaced; None if it replaced no other.
 
-        `over` is said by a rollback: the champion that it was decided against, and that must still be it.
+        `over` is said by a rollback: the champion that it was decided against, and that must still be it. `moving` is
+        called when nothing stands against it any more, before anything changes.
         """
 
     def restore(self, previous: str | None, failed: str) -> str | None:
