@@ -7,104 +7,31 @@ import io
 import json
 import os
 import struct
-import tempfile
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from safetensors.numpy import save_file
+from tests.policy_samples import (
+    BINARY_PICKLE,
+    GOOD_ONNX,
+    LINEAR,
+    TEXT_PICKLE,
+    finding,
+    judge,
+    model,
+    node,
+    npy,
+    safetensors,
+    skops,
+    tensor,
+)
 
 from textgate.errors import CannotTell, Refused
 from textgate.scan import onnx_fields
-from textgate.scan.onnx_policy import DOMAINS
 from textgate.scan.policy import Judgement, judge_file, list_files, vouch_folder
-
-BINARY_PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06getpid\x93)R."
-TEXT_PICKLE = b"cposix\ngetpid\n(tR."
-
-
-def judge(name: str, content: bytes) -> Judgement:
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, name).write_bytes(content)
-        return judge_file(Path(folder), name)
-
-
-def finding(name: str, content: bytes) -> str:
-    judged = judge(name, content)
-    assert judged.voucher is None
-    assert judged.finding
-    assert "\n" not in judged.finding
-    assert len(judged.finding) <= 300
-    return judged.finding
-
-
-# --- building blocks ---------------------------------------------------------------------------------------------
-
-
-def safetensors(header: object, data: bytes = b"") -> bytes:
-    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(raw)) + raw + data
-
-
-def tensor(begin: int, end: int, shape: list[int] | None = None, dtype: str = "U8") -> dict[str, object]:
-    return {"dtype": dtype, "shape": [end - begin] if shape is None else shape, "data_offsets": [begin, end]}
-
-
-def weight(name: str = "w") -> TensorProto:
-    return numpy_helper.from_array(np.eye(2, dtype=np.float32), name)
-
-
-def model(*nodes: onnx.NodeProto, initializer: TensorProto | None = None, **more: object) -> onnx.ModelProto:
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
-    nodes = nodes or (helper.make_node("MatMul", ["x", "w"], ["y"]),)
-    graph = helper.make_graph(list(nodes), "graph", [x], [y], [initializer or weight()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], **more)
-
-
-def onnx_finding(made: onnx.ModelProto) -> str:
-    return finding("model.onnx", made.SerializeToString())
-
-
-def node(loader: str, kind: str, **more: object) -> dict[str, object]:
-    module, _, name = kind.rpartition(".")
-    return {"__class__": name, "__module__": module, "__loader__": loader, **more}
-
-
-def skops(schema: object, members: dict[str, bytes] | None = None) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in (members or {}).items():
-            archive.writestr(name, content)
-        archive.writestr("schema.json", schema if isinstance(schema, bytes) else json.dumps(schema))
-    return buffer.getvalue()
-
-
-def npy(array: np.ndarray, **options: bool) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array, **options)
-    return buffer.getvalue()
-
-
-LINEAR = node(
-    "ObjectNode",
-    "sklearn.svm._classes.LinearSVC",
-    content=node(
-        "DictNode",
-        "builtins.dict",
-        content={
-            "C": node("JsonNode", "builtins.str", content="1.0", is_json=True),
-            "coef_": node("NdArrayNode", "numpy.ndarray", type="numpy", file="140.npy"),
-        },
-    ),
-    protocol=2,
-)
-
 
 # --- what belongs into a bundle has a voucher --------------------------------------------------------------------
 
@@ -159,132 +86,6 @@ def test_judge_file__accepts_known_operators_of_onnxruntime():
 
 
 # --- hostile samples: each is refused with its reason -------------------------------------------------------------
-
-
-def branch(inner: onnx.NodeProto) -> onnx.NodeProto:
-    """Wrap a node in the then-branch of an If."""
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    graph = helper.make_graph([inner], "inner", [], [y])
-    return helper.make_node("If", ["x"], ["y"], then_branch=graph, else_branch=graph)
-
-
-def external(place: str) -> onnx.ModelProto:
-    made = weight()
-    made.ClearField("raw_data")
-    if place == "entry":
-        made.external_data.add(key="location", value="../../secret")
-    else:
-        made.data_location = TensorProto.EXTERNAL
-    return model(initializer=made)
-
-
-def noted(size: int) -> onnx.ModelProto:
-    made = model()
-    for number in range(size // 60_000 + 1):
-        made.metadata_props.add(key=f"k{number}", value="x" * 60_000)
-    return made
-
-
-def with_function(domain: str) -> onnx.ModelProto:
-    made = model()
-    inner = helper.make_node("Relu", ["a"], ["b"])
-    made.functions.append(helper.make_function(domain, "MyOwn", ["a"], ["b"], [inner], [helper.make_opsetid("", 17)]))
-    return made
-
-
-def deep(levels: int) -> onnx.ModelProto:
-    inner = helper.make_node("Relu", ["x"], ["y"])
-    for _ in range(levels):
-        inner = branch(inner)
-        del inner.attribute[1]  # one branch is enough, two would double the size at each level
-    return model(inner)
-
-
-def opset(domain: str) -> onnx.ModelProto:
-    made = model()
-    made.opset_import.append(helper.make_opsetid(domain, 1))
-    return made
-
-
-def training() -> onnx.ModelProto:
-    made = model()
-    made.training_info.add()
-    return made
-
-
-def with_attribute(**attribute: object) -> onnx.ModelProto:
-    return model(helper.make_node("Constant", [], ["y"], **attribute))
-
-
-FOREIGN = helper.make_node("PyOp", ["x"], ["y"], domain="ai.onnx.contrib")
-ONNX = {
-    "a tensor in another file": (external("entry"), "external data"),
-    "a tensor that says it lies elsewhere": (external("location"), "external data"),
-    "an external tensor in an attribute": (
-        with_attribute(value=external("entry").graph.initializer[0]),
-        "external data",
-    ),
-    "an operator that runs Python": (model(FOREIGN), "the operator ai.onnx.contrib::PyOp is foreign"),
-    "a foreign operator in a branch": (model(branch(FOREIGN)), "the operator ai.onnx.contrib::PyOp is foreign"),
-    "a foreign operator two branches deep": (model(branch(branch(FOREIGN))), "ai.onnx.contrib::PyOp is foreign"),
-    "a compiled program": (
-        model(helper.make_node("EPContext", ["x"], ["y"], domain="com.microsoft")),
-        "the operator com.microsoft::EPContext is not among those known to be arithmetic only",
-    ),
-    "a Python operator of onnxruntime": (
-        model(helper.make_node("PythonOp", ["x"], ["y"], domain="com.microsoft")),
-        "com.microsoft::PythonOp is not among",
-    ),
-    "a foreign function": (with_function("my.own"), "the function my.own::MyOwn is foreign"),
-    "a function under a trusted domain": (with_function("com.microsoft"), "com.microsoft::MyOwn is not among"),
-    "a foreign operator set": (opset("evil.ops"), "the operator set evil.ops is foreign"),
-    "a metadata bomb": (noted(2_000_000), "comments and metadata above 1 MiB"),
-    "a long attribute string": (with_attribute(value_string=b"x" * 70_000), "a text in Attribute has 70,000 bytes"),
-    "graphs in graphs in graphs": (deep(25), "messages are nested more than 50 deep"),
-    "training information": (training(), "Model field 20"),
-    "no graph": (onnx.ModelProto(ir_version=8), "it has no graph"),
-}
-
-
-@pytest.mark.parametrize(("made", "message"), ONNX.values(), ids=ONNX)
-def test_judge_file__refuses_onnx_with(made, message):
-    assert message in onnx_finding(made)
-
-
-def field(number: int, content: bytes) -> bytes:
-    """Encode one length-delimited field of a protocol buffer."""
-    length, encoded = len(content), b""
-    while length > 127:
-        encoded += bytes([length & 127 | 128])
-        length >>= 7
-    return bytes([number << 3 | 2]) + encoded + bytes([length]) + content
-
-
-GOOD_ONNX = model().SerializeToString()
-ONNX_BYTES = {
-    "nothing": (b"", "the file is empty"),
-    "half a model": (GOOD_ONNX[:-7], "runs past its end"),
-    "half a number": (b"\x08\xff", "ends in the middle of a field"),
-    "a number without end": (b"\x08" + b"\xff" * 20, "does not end"),
-    "bytes behind the model": (GOOD_ONNX + b"PK\3\4 more", "Model field 10"),
-    "a group, which protobuf gave up": (GOOD_ONNX + b"\x0b", "begins no field"),
-    "a graph that is a number": (b"\x38\x01", "Model field 7 is of the wrong type"),
-    "half a million empty nodes": (field(7, field(1, b"") * 500_000), "more than 500,000 fields"),
-    "an operator with two domains": (
-        field(7, field(1, field(4, b"PyOp") + field(7, b"ai.onnx.contrib") + field(7, b""))),
-        "names its domain or operator twice",
-    ),
-    "two graphs, the second foreign": (
-        GOOD_ONNX + field(7, field(1, field(4, b"PyOp") + field(7, b"ai.onnx.contrib"))),
-        "the operator ai.onnx.contrib::PyOp is foreign",
-    ),
-}
-
-
-@pytest.mark.parametrize(("content", "message"), ONNX_BYTES.values(), ids=ONNX_BYTES)
-def test_judge_file__refuses_onnx_bytes_with(content, message):
-    assert message in finding("model.onnx", content)
-
 
 SAFETENSORS = {
     "nothing": (b"", "its header would be 0 bytes long"),
@@ -539,56 +340,3 @@ def test_onnx_fields__are_those_of_the_onnx_package():
                 assert field.type in (field.TYPE_STRING, field.TYPE_BYTES), (name, number)
             elif rule != onnx_fields.EXTERNAL:
                 assert field.message_type is None, (name, number)
-
-
-# --- any bytes at all ---------------------------------------------------------------------------------------------
-
-SUFFIXES = (".json", ".md", ".txt", ".safetensors", ".onnx", ".skops", ".npy")
-SAMPLES = {
-    ".json": b'{"a": [1, 2.5, "x"], "chat_template": "{{ a }}"}',
-    ".safetensors": safetensors({"a": tensor(0, 3), "b": tensor(3, 4)}, b"1234"),
-    ".onnx": model(branch(helper.make_node("Relu", ["x"], ["y"]))).SerializeToString(),
-    ".skops": skops(LINEAR, {"140.npy": npy(np.ones(3))}),
-    ".npy": npy(np.ones((2, 3))),
-}
-
-
-@settings(max_examples=150, deadline=None)
-@given(content=st.binary(max_size=200), suffix=st.sampled_from(SUFFIXES))
-def test_judge_file__random_bytes_are_refused_and_never_crash(content, suffix):
-    judged = judge(f"file{suffix}", content)
-    if judged.voucher in ("json", "text"):
-        content.decode("utf-8")
-    elif judged.voucher is not None:  # the smallest safetensors file is ten bytes: found by chance once in 2^80
-        raise AssertionError(judged)
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), suffix=st.sampled_from(sorted(SAMPLES)))
-def test_judge_file__a_damaged_file_never_crashes(data, suffix):
-    content = bytearray(SAMPLES[suffix])
-    for _ in range(data.draw(st.integers(1, 3))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    content = content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
-    judged = judge(f"file{suffix}", bytes(content))
-    assert (judged.voucher is None) == (judged.finding is not None)
-
-
-def nodes_of(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    inner = [g for node in graph.node for a in node.attribute for g in (*a.graphs, *([a.g] if a.HasField("g") else []))]
-    return [*graph.node, *(node for g in inner for node in nodes_of(g))]
-
-
-@settings(max_examples=200, deadline=None)
-@given(data=st.data())
-def test_judge_file__what_the_onnx_package_reads_is_what_was_judged(data):
-    content = bytearray(SAMPLES[".onnx"])
-    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    if judge("m.onnx", bytes(content)).voucher is None:
-        return
-    try:
-        read = onnx.load_model_from_string(bytes(content))
-    except Exception:  # noqa: BLE001 - it may be stricter than we are (UTF-8 names), which is as well
-        return
-    assert all(node.domain.encode() in DOMAINS for node in nodes_of(read.graph))
-    assert not any(tensor.external_data or tensor.data_location for tensor in read.graph.initializer)

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.github_releases import publish
 from tests.mlflow_example import make_releases
 from tests.release_server import REPO, serve
 from tests.run_script import ROOT, finished, run_script
-from tests.test_registry_github import publish
 
 from textgate.errors import CannotTell, Refused
 from textgate.github.api import GitHub

@@ -6,10 +6,10 @@ import signal
 import threading
 
 import pytest
+from tests.github_releases import publish
 from tests.mlflow_example import make_releases
 from tests.release_server import REPO, serve
 from tests.run_script import finished, run_script
-from tests.test_registry_github import publish
 
 from textgate.errors import CannotTell
 from textgate.github.api import GitHub

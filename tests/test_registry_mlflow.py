@@ -8,51 +8,16 @@ import subprocess
 import sys
 
 import pytest
-from tests.judged_example import judge
-from tests.mlflow_example import aliases, embedded, make_releases, migrated, release_files
+from tests.mlflow_example import A, B, C, aliases, embedded, release_files
 from tests.project import EXAMPLE
 from tests.run_script import ROOT, finished, outputs, run_script
-from tests.test_release import altered
 
-from textgate.bundle import digest, verify
-from textgate.choose import find_champion
+from textgate.bundle import digest
 from textgate.errors import CannotTell, Refused
-from textgate.registry.chosen import chosen_registry
-from textgate.registry.github import GitHubReleases
-from textgate.registry.mlflow_registry import MlflowRegistry
-from textgate.registry.mlflow_store import Store, store
 from textgate.registry.rollback import roll_back
-from textgate.registry.tables import comparison_table
 from textgate.release.release import build
 
-A, B, C = "v0.1.0", "v0.2.0", "v0.3.0"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Return a folder with three releases. Read only."""
-    return make_releases(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """Return a database without anything in it. Read only."""
-    return migrated(tmp_path_factory.mktemp("empty"))
-
-
-@pytest.fixture
-def registry(tmp_path, monkeypatch, empty):
-    shutil.copy(empty, tmp_path / "mlflow.db")
-    return embedded(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def two(registry, made):
-    """Return a registry with v0.1.0 as champion and v0.2.0 as challenger."""
-    registry.register(made / A)
-    registry.promote(A)
-    registry.register(made / B)
-    return registry
+pytest_plugins = ("tests.mlflow_fixtures",)
 
 
 def steps(registry):
@@ -74,7 +39,7 @@ def test_current__a_store_that_does_not_exist_says_none_and_is_not_made(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_current__a_store_with_runs_alone_says_none_without_mlflow(registry):
+def test_current__a_store_with_runs_alone_says_none_without_mlflow(embedded_registry):
     """MLflow takes seconds to import, and most first pull requests have nothing to compare with."""
     code = (
         "import sys; from textgate.registry.chosen import chosen_registry as found; "
@@ -85,9 +50,9 @@ def test_current__a_store_with_runs_alone_says_none_without_mlflow(registry):
     assert done.stdout == "None False\n"
 
 
-def test_current__a_version_that_nobody_promoted_is_no_champion(registry, made):
-    registry.register(made / A)
-    assert (registry.current(), registry.challenger()) == (None, A)
+def test_current__a_version_that_nobody_promoted_is_no_champion(embedded_registry, three_releases):
+    embedded_registry.register(three_releases / A)
+    assert (embedded_registry.current(), embedded_registry.challenger()) == (None, A)
 
 
 def test_current__a_champion_whose_alias_is_gone_is_not_none_yet(two):
@@ -153,64 +118,64 @@ def test_register__a_new_version_is_the_challenger_until_it_is_promoted(two):
     assert aliases("mlflow.db") == {"champion": B}
 
 
-def test_register__again_is_already_there_and_changes_nothing(two, made):
+def test_register__again_is_already_there_and_changes_nothing(two, three_releases):
     before = sqlite3.connect("mlflow.db").execute("SELECT count(*) FROM runs").fetchone()
-    assert two.register(made / B)[1] == "already"
-    assert two.register(made / A)[1] == "already"
+    assert two.register(three_releases / B)[1] == "already"
+    assert two.register(three_releases / A)[1] == "already"
     assert (two.current(), two.challenger(), two.versions()) == (A, B, (B, A))
     assert sqlite3.connect("mlflow.db").execute("SELECT count(*) FROM runs").fetchone() == before
 
 
-def test_register__a_version_that_served_does_not_come_back_as_challenger(two, made):
+def test_register__a_version_that_served_does_not_come_back_as_challenger(two, three_releases):
     two.promote(B)
     two.promote(A)
-    assert two.register(made / B)[1] == "already"
+    assert two.register(three_releases / B)[1] == "already"
     assert two.challenger() is None
 
 
-def test_register__a_version_with_other_content_is_never_overwritten(two, made, tmp_path):
-    build(made / f"judged-{B}", tmp_path / "other", A)
+def test_register__a_version_with_other_content_is_never_overwritten(two, three_releases, tmp_path):
+    build(three_releases / f"judged-{B}", tmp_path / "other", A)
     with pytest.raises(Refused, match=r"v0\.1\.0 is released already, with other content: take another version, none"):
         two.register(tmp_path / "other")
     two.retire(B)
     with pytest.raises(Refused, match=r"v0\.2\.0 is released already, and retired: take another version"):
-        two.register(made / B)
+        two.register(three_releases / B)
     assert two.versions() == (A,)
 
 
-def test_register__a_folder_that_is_no_whole_release_makes_no_store(tmp_path, monkeypatch, made):
+def test_register__a_folder_that_is_no_whole_release_makes_no_store(tmp_path, monkeypatch, three_releases):
     registry = embedded(tmp_path, monkeypatch)
-    folder = shutil.copytree(made / A, tmp_path / A)
+    folder = shutil.copytree(three_releases / A, tmp_path / A)
     (folder / "scan.json").unlink()
     with pytest.raises(Refused, match=r"scan\.json is missing"):
         registry.register(folder)
     assert [path.name for path in tmp_path.iterdir()] == [A]
 
 
-def test_register__of_two_with_one_name_the_first_one_counts_and_the_second_goes(two, made):
+def test_register__of_two_with_one_name_the_first_one_counts_and_the_second_goes(two, three_releases):
     """No lock holds on a server: the same command from two machines."""
     from textgate.evidence import Release
     from textgate.files import sha256_file
     from textgate.registry.mlflow_changes import add
     from textgate.registry.mlflow_registry import NOTHING
 
-    release = Release.model_validate_json((made / A / "release.json").read_text())
+    release = Release.model_validate_json((three_releases / A / "release.json").read_text())
     with two.store.reading() as client:
-        add(client, two.store, made / A, release, sha256_file(made / A / "SHA256SUMS"), NOTHING)
+        add(client, two.store, three_releases / A, release, sha256_file(three_releases / A / "SHA256SUMS"), NOTHING)
     assert two.versions() == (B, A)
 
 
-def test_register__what_does_not_arrive_as_it_is_here_is_no_version(two, made):
+def test_register__what_does_not_arrive_as_it_is_here_is_no_version(two, three_releases):
     from textgate.evidence import Release
     from textgate.registry.mlflow_changes import add
     from textgate.registry.mlflow_registry import NOTHING
 
-    release = Release.model_validate_json((made / C / "release.json").read_text())
+    release = Release.model_validate_json((three_releases / C / "release.json").read_text())
     with (
         two.store.reading() as client,
         pytest.raises(CannotTell, match=r"the files of v0\.3\.0 did not arrive as they are here: run this again"),
     ):
-        add(client, two.store, made / C, release, "0" * 64, NOTHING)
+        add(client, two.store, three_releases / C, release, "0" * 64, NOTHING)
     assert two.versions() == (B, A)
 
 
@@ -232,6 +197,17 @@ def test_promote__never_released_and_retired_are_refused(two):
     two.retire(B)
 
 
+def test_promote__is_said_to_begin_before_anything_changes_and_not_if_it_is_refused(two):
+    said = []
+    two.promote(B, moving=lambda: said.append(two.current()))
+    assert said == [A]
+    two.retire(A)
+    for version in (A, "v9.9.9"):
+        with pytest.raises(Refused):
+            two.promote(version, moving=lambda: said.append("again"))
+    assert said == [A]
+
+
 def test_retire__the_champion_is_refused_and_files_stay(two):
     with pytest.raises(Refused, match=r"v0\.1\.0 is the champion: promote another version first"):
         two.retire(A)
@@ -241,10 +217,10 @@ def test_retire__the_champion_is_refused_and_files_stay(two):
     assert two.find_digest(json.loads((files / "release.json").read_text())["bundle_digest"]) is None
 
 
-def test_find_digest__is_the_newest_version_of_a_bundle_or_the_one_asked_about(two, made, tmp_path):
-    named = digest(made / f"judged-{A}" / "model")
+def test_find_digest__is_the_newest_version_of_a_bundle_or_the_one_asked_about(two, three_releases, tmp_path):
+    named = digest(three_releases / f"judged-{A}" / "model")
     assert (two.find_digest(named), two.find_digest(named, B), two.find_digest("0" * 64)) == (A, None, None)
-    build(made / f"judged-{A}", tmp_path / "again", "v1.0.0")
+    build(three_releases / f"judged-{A}", tmp_path / "again", "v1.0.0")
     two.register(tmp_path / "again")
     assert (two.find_digest(named), two.find_digest(named, A)) == ("v1.0.0", A)
 
@@ -252,9 +228,9 @@ def test_find_digest__is_the_newest_version_of_a_bundle_or_the_one_asked_about(t
 # --- rollback, restore, history
 
 
-def test_rollback__returns_to_what_served_before_and_a_second_one_goes_no_further(two, made):
+def test_rollback__returns_to_what_served_before_and_a_second_one_goes_no_further(two, three_releases):
     two.promote(B)
-    two.register(made / C)
+    two.register(three_releases / C)
     two.promote(C)
     assert roll_back(two) == (B, C)
     assert roll_back(two) == (B, C)
@@ -271,24 +247,24 @@ def test_rollback__checks_the_bundle_and_its_evidence_before_anything_moves(two)
     assert two.current() == B
 
 
-def test_rollback__there_is_none_for_the_first_version_a_retired_one_and_no_champion(registry, made):
+def test_rollback__there_is_none_for_the_first_version_a_retired_one_and_no_champion(embedded_registry, three_releases):
     with pytest.raises(Refused, match="there is no champion to go back from: promote a version"):
-        roll_back(registry)
-    registry.register(made / A)
-    registry.promote(A)
+        roll_back(embedded_registry)
+    embedded_registry.register(three_releases / A)
+    embedded_registry.promote(A)
     with pytest.raises(Refused, match=r"no version served before v0\.1\.0: promote the one that you want"):
-        roll_back(registry)
-    registry.register(made / B)
-    registry.promote(B)
-    registry.retire(A)
+        roll_back(embedded_registry)
+    embedded_registry.register(three_releases / B)
+    embedded_registry.promote(B)
+    embedded_registry.retire(A)
     with pytest.raises(Refused, match=r"v0\.1\.0 is retired, so it is not for production"):
-        roll_back(registry)
-    assert registry.current() == B
+        roll_back(embedded_registry)
+    assert embedded_registry.current() == B
 
 
-def test_rollback__a_champion_promoted_meanwhile_stays(two, made):
+def test_rollback__a_champion_promoted_meanwhile_stays(two, three_releases):
     two.promote(B)
-    two.register(made / C)
+    two.register(three_releases / C)
     two.promote(C)
     with pytest.raises(Refused, match=r"v0\.3\.0 was promoted over v0\.2\.0 meanwhile: nothing was changed, look"):
         two.promote(A, over=B)
@@ -312,19 +288,19 @@ def test_restore__goes_back_and_retires_what_failed(two):
     assert steps(two)[-1] == (B, A, True)
 
 
-def test_restore__of_the_first_version_leaves_none(registry, made):
-    registry.register(made / A)
-    previous = registry.promote(A)
+def test_restore__of_the_first_version_leaves_none(embedded_registry, three_releases):
+    embedded_registry.register(three_releases / A)
+    previous = embedded_registry.promote(A)
     for _ in range(2):
-        assert registry.restore(previous, A) is None
-        assert (registry.current(), registry.versions()) == (None, ())
-    assert steps(registry) == [(None, A, False), (A, None, True)]
+        assert embedded_registry.restore(previous, A) is None
+        assert (embedded_registry.current(), embedded_registry.versions()) == (None, ())
+    assert steps(embedded_registry) == [(None, A, False), (A, None, True)]
 
 
-def test_restore__without_a_way_back_and_with_a_third_version(two, made):
+def test_restore__without_a_way_back_and_with_a_third_version(two, three_releases):
     with pytest.raises(CannotTell, match=r"v0\.2\.0 replaced no version, so there is no way back \(there are v0\.1"):
         two.restore(None, B) if two.promote(B) else None
-    two.register(made / C)
+    two.register(three_releases / C)
     two.promote(C)
     assert two.restore(A, B) == C
     assert two.versions() == (C, A)
@@ -339,153 +315,7 @@ def test_history__a_clock_that_goes_back_does_not_change_the_order(two):
     assert roll_back(two) == (A, B)
 
 
-# --- fetch
-
-
-def test_fetch__leaves_the_verified_bundle_and_its_evidence(two, tmp_path):
-    release = two.fetch(A, tmp_path / "champion")
-    assert release.version == A
-    assert verify(tmp_path / "champion" / "bundle", release.bundle_digest)
-    assert find_champion(str(tmp_path / "champion")).name == A
-    assert (tmp_path / "champion" / "scan.json").is_file()
-
-
-def nothing_left(registry, said, to, version=A, error=Refused):
-    with pytest.raises(error, match=said):
-        registry.fetch(version, to)
-    assert not to.exists()
-    assert [path.name for path in to.parent.iterdir() if path.name.startswith(f".{to.name}")] == []
-
-
-def test_fetch__a_changed_cut_missing_or_added_file_is_refused(two, tmp_path):
-    files = release_files(two, A)
-    for spoil, said in (
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"scan\.json is not the file that SHA256SUMS lists"),
-        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"!"), r"scan\.json is not the file that SHA256SUMS"),
-        (lambda path: path.unlink(), r"scan\.json is missing: this release was altered"),
-        (lambda path: (path.parent / "note.txt").write_text("x"), r"note\.txt is not listed in SHA256SUMS"),
-    ):
-        good = (files / "scan.json").read_bytes()
-        spoil(files / "scan.json")
-        nothing_left(two, said, tmp_path / "to")
-        (files / "scan.json").write_bytes(good)
-    (files / "note.txt").unlink()
-    assert two.fetch(A, tmp_path / "to")
-
-
-def test_fetch__links_folders_and_odd_names_are_refused_unread(two, tmp_path):
-    files = release_files(two, A)
-    (files / "note.txt").symlink_to("/dev/zero")
-    nothing_left(two, r"note\.txt is a link, a folder or a special file: v0\.1\.0 was altered", tmp_path / "to")
-    (files / "note.txt").unlink()
-    os.mkfifo(files / "note.txt")
-    nothing_left(two, r"note\.txt is a link, a folder or a special file", tmp_path / "to")
-    (files / "note.txt").unlink()
-    (files / "..note").write_text("x")
-    nothing_left(two, r"v0\.1\.0 has odd or too many files \('\.\.note'\)", tmp_path / "to")
-    (files / "..note").unlink()
-    (files / "scan.json").rename(tmp_path / "scan.json")
-    (files / "scan.json").symlink_to(tmp_path / "scan.json")
-    nothing_left(two, r"scan\.json is a link, a folder or a special file", tmp_path / "to")
-
-
-def test_fetch__what_is_too_large_or_too_many_is_refused_unread(two, tmp_path):
-    files = release_files(two, A)
-    with (files / "note.txt").open("wb") as file:
-        file.truncate(30_000_000)
-    nothing_left(two, r"note\.txt of v0\.1\.0 has 30,000,000 bytes, 20,000,000 are the most", tmp_path / "to")
-    (files / "note.txt").unlink()
-    for number in range(50):
-        (files / f"note{number}").write_text("x")
-    nothing_left(two, r"v0\.1\.0 has odd or too many files", tmp_path / "to")
-
-
-def test_fetch__another_whole_release_in_its_place_is_refused(two, made, tmp_path):
-    files = release_files(two, A)
-    shutil.rmtree(files)
-    shutil.copytree(made / B, files)
-    nothing_left(two, r"the files of v0\.1\.0 are not those that were registered", tmp_path / "to")
-
-
-def test_fetch__evidence_about_another_bundle_with_a_new_list_is_refused(two, made, tmp_path):
-    files = release_files(two, A)
-    altered(files, "gate.json", bundle_digest="0" * 64)
-    nothing_left(two, "is about another bundle", tmp_path / "to")
-
-
-def test_fetch__an_emptied_or_moved_store_is_unknown(two, tmp_path):
-    files = release_files(two, A)
-    (files / "SHA256SUMS").unlink()
-    nothing_left(two, r"v0\.1\.0 has no SHA256SUMS in .*: was the store moved", tmp_path / "to", error=CannotTell)
-    (tmp_path / "mlruns").rename(tmp_path / "elsewhere")
-    nothing_left(two, r"the files of v0\.1\.0 are not in .*: was the project moved", tmp_path / "to", error=CannotTell)
-
-
-# --- compare
-
-
-def test_compare__shows_figures_of_both_and_their_differences_on_the_same_rows(two):
-    lines = comparison_table(two, A, B).splitlines()
-    assert lines[0].split() == [A, B, "difference"]
-    assert next(line for line in lines if line.startswith("accuracy")).endswith("+0.000")
-    assert lines[-1].startswith("The same rows were scored.")
-    assert not list((ROOT / "build").glob(".compare.*"))
-
-
-def test_compare__figures_on_other_rows_are_not_subtracted(two, made, tmp_path):
-    bundle = shutil.copytree(made / f"bundle-{A}", tmp_path / "other")
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    (bundle / "manifest.json").write_text(json.dumps(manifest | {"data_fingerprint": "1" * 64}))
-    build(judge(bundle, tmp_path / "judged"), tmp_path / C, C)
-    two.register(tmp_path / C)
-    said = comparison_table(two, A, C)
-    assert "+0.000" not in said
-    assert said.splitlines()[-1].startswith("Other rows were scored, so these figures do not compare")
-
-
-# --- which registry, and the scripts
-
-
-def test_chosen_registry__is_what_the_file_says_unless_the_variable_says_otherwise(tmp_path, monkeypatch):
-    configs = tmp_path / "configs"
-    shutil.copytree(EXAMPLE, configs)
-    monkeypatch.delenv("TEXTGATE_REGISTRY", raising=False)
-    monkeypatch.setenv("GITHUB_REPOSITORY", "team/model")
-    assert isinstance(chosen_registry(configs), MlflowRegistry)
-    monkeypatch.setenv("TEXTGATE_REGISTRY", "github")
-    assert isinstance(chosen_registry(configs), GitHubReleases)
-    monkeypatch.delenv("TEXTGATE_REGISTRY")
-    (configs / "registry.yaml").write_text("kind: github\n")
-    assert isinstance(chosen_registry(configs), GitHubReleases)
-    monkeypatch.delenv("GITHUB_REPOSITORY")
-    with pytest.raises(
-        CannotTell, match=r"^kind in .*configs/registry\.yaml is github, so .* is '': set it to owner/name"
-    ):
-        chosen_registry(configs)
-    (configs / "registry.yaml").write_text("kind: s3\n")
-    with pytest.raises(CannotTell, match=r"registry\.yaml: kind: .*'mlflow'.*'github'"):
-        chosen_registry(configs)
-    for value in ("", "GitHub"):
-        monkeypatch.setenv("TEXTGATE_REGISTRY", value)
-        with pytest.raises(CannotTell, match=rf"TEXTGATE_REGISTRY is '{value}': set it to one of mlflow, github, or"):
-            chosen_registry(configs)
-
-
-@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///", "sqlite:///?x=1", "sqlite:mlflow.db"])
-def test_store__an_address_that_names_no_file_is_said(monkeypatch, address):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    with pytest.raises(CannotTell, match=r"which names no file: write it as sqlite:///mlflow\.db"):
-        store()
-
-
-def test_store__an_address_that_mlflow_does_not_know_is_one_line_without_its_password():
-    registry = MlflowRegistry(Store("bogus://ann:secret@x", None))
-    with pytest.raises(CannotTell, match="MLflow at bogus://x says: ") as caught:
-        registry.current()
-    assert "secret" not in str(caught.value)
-
-
-def test_scripts__a_version_goes_in_serves_and_is_gone_back_from(two, tmp_path, made):
+def test_scripts__a_version_goes_in_serves_and_is_gone_back_from(two, tmp_path, three_releases):
     def script(*options):
         note = tmp_path / "output"
         note.write_text("")
@@ -493,7 +323,7 @@ def test_scripts__a_version_goes_in_serves_and_is_gone_back_from(two, tmp_path, 
         return code, said, err, outputs(note)
 
     shutil.copytree(EXAMPLE, tmp_path / "configs")
-    assert script("register", made / C) == (
+    assert script("register", three_releases / C) == (
         0, "v0.3.0 is published, and not yet the champion\n", "", {"version": C, "state": "new"}
     )  # fmt: skip
     code, said, _, found = script("fetch", "--version", "challenger", "--to", "candidate")
@@ -509,4 +339,7 @@ def test_scripts__a_version_goes_in_serves_and_is_gone_back_from(two, tmp_path, 
     assert script("retire", "0.3.0")[:2] == (
         0, "v0.3.0 is retired: it stays where it is, and is never promoted or fetched again\n"
     )  # fmt: skip
+    code, said, err, found = script("promote", "0.3.0")
+    assert (code, said, found) == (1, "", {})
+    assert err == "refused: v0.3.0 is retired, so it is not for production: name another version\n"
     assert script("current")[1] == "the champion is v0.1.0\n"

@@ -1,74 +1,34 @@
 """A release is made of what was judged, passed and belongs together; anything else is refused before it is written."""
 
 import fcntl
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 
 import pytest
 from tests.judged_example import COMMIT, OTHER, change, judge
-from tests.release_server import REPO, serve
+from tests.release_files import archive_in, content
+from tests.release_server import serve
 from tests.run_script import ROOT, finished, outputs, run_script
 from tests.signing_keys import key_pair
-from tests.small import fit_tfidf, seal_small
+from tests.small import seal_small
 
 from textgate.bundle import digest, verify
 from textgate.errors import CannotTell, Refused
-from textgate.files import sha256_file
-from textgate.github.api import GitHub
 from textgate.records import read
-from textgate.registry.github import GitHubReleases
-from textgate.release.archive import contents, digest_in, pack, unpack
-from textgate.release.assets import EVIDENCE, SUMS, archive_name, check, read_sums, sums_text
+from textgate.release.assets import EVIDENCE, SUMS, check, read_sums
 from textgate.release.predicate import Predicate
-from textgate.release.release import PREDICATE, build, release_as
-from textgate.release.superseded import superseded_by
+from textgate.release.release import PREDICATE, build
+
+pytest_plugins = ("tests.release_fixtures",)
+
 
 NAMES = {"data.json", "train.json", "metrics.json", "comparison.json", "model-tests.json", "scan.json", "gate.json",
          "release.json", "NOTES.md", "MODEL_CARD.md", "bom.cdx.json", "SHA256SUMS"}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def judged_once(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("judged")
-    bundle = folder / "bundle"
-    bundle.mkdir()
-    fit_tfidf().save(bundle)
-    seal_small(bundle)
-    judge(bundle, folder / "build")
-    build(folder / "build", folder / "release", "v0.1.0")
-    return folder
-
-
-@pytest.fixture
-def judged(judged_once, tmp_path):
-    """Return a folder like build/, free to be damaged."""
-    return shutil.copytree(judged_once / "build", tmp_path / "build")
-
-
-@pytest.fixture
-def release(judged_once, tmp_path):
-    """Return a folder of release assets, free to be damaged."""
-    return shutil.copytree(judged_once / "release", tmp_path / "release")
-
-
-def relist(folder):
-    """Make SHA256SUMS fit again, as whoever alters a release would."""
-    (folder / SUMS).write_text(sums_text(folder))
-
-
-def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def archive_in(folder):
-    return next(folder.glob("model-*.tar"))
 
 
 def test_build__holds_exactly_what_was_judged(judged, tmp_path):
@@ -319,81 +279,6 @@ def test_script__a_full_disk_is_one_line_and_leaves_what_was_there(laptop, judge
     assert {path.name for path in laptop[3].parent.iterdir()} == {"out", PREDICATE}
 
 
-# --- names that are taken, and production that has gone on
-
-
-@pytest.fixture
-def server(tmp_path_factory, monkeypatch):
-    found = serve(tmp_path_factory, monkeypatch)
-    yield found
-    found.close()
-
-
-def test_release_as__the_same_version_of_the_same_bundle_is_built_again(server, judged, release, tmp_path):
-    registry = GitHubReleases(GitHub(REPO))
-    registry.register(release)
-    made = release_as(judged, tmp_path / "out", registry, "0.1.0", None)
-    assert (made.version, made.state) == ("v0.1.0", "new")
-    assert content(tmp_path / "out") == content(release)
-    assert registry.register(tmp_path / "out")[1] == "already"
-
-
-def test_release_as__a_version_of_another_bundle_is_refused(server, judged, tmp_path):
-    server.put(server.add("v0.1.0"), archive_name(OTHER), b"x")
-    with pytest.raises(
-        Refused, match=r"^v0\.1\.0 is taken, but not by this bundle: take another version, none is over"
-    ):
-        release_as(judged, tmp_path / "out", GitHubReleases(GitHub(REPO)), "0.1.0", None)
-    assert not (tmp_path / "out").exists()
-
-
-HEAD = "d" * 40
-
-
-def champion_at(server, commit, tag="v0.5.0"):
-    server.add(tag, latest=True)
-    server.tags[tag] = ("commit", commit)
-
-
-def test_superseded_by__a_champion_of_a_later_commit_wins(server, judged, tmp_path):
-    champion_at(server, HEAD)
-    server.compared[COMMIT, HEAD] = "ahead"
-    assert superseded_by(GitHub(REPO), judged) == "v0.5.0"
-    options = ("--from", judged, "--to", tmp_path / "out")
-    code, said, err = finished(run_script("release", *options, GITHUB_OUTPUT=str(tmp_path / "o")))
-    assert (code, err) == (0, "")
-    assert said == "v0.5.0, the champion, was made from a later commit: nothing to do\n"
-    assert outputs(tmp_path / "o") == {"version": "", "digest": "", "state": "superseded"}
-    assert not (tmp_path / "out").exists()
-    assert finished(run_script("release", *options, "--tag", "v0.6.0"))[0] == 0  # a person may
-
-
-@pytest.mark.parametrize("how", ["behind", "diverged", "identical"])
-def test_superseded_by__any_other_champion_does_not(server, judged, how):
-    champion_at(server, HEAD)
-    server.compared[COMMIT, HEAD] = how
-    assert superseded_by(GitHub(REPO), judged) is None
-
-
-def test_superseded_by__no_champion_the_same_commit_and_odd_names_do_not(server, judged):
-    assert superseded_by(GitHub(REPO), judged) is None
-    champion_at(server, COMMIT)
-    assert superseded_by(GitHub(REPO), judged) is None
-    champion_at(server, HEAD, "nightly")
-    server.compared[COMMIT, HEAD] = "ahead"
-    assert superseded_by(GitHub(REPO), judged) is None
-
-
-def test_superseded_by__what_github_cannot_compare_is_unknown(server, judged):
-    champion_at(server, HEAD)
-    server.compared[COMMIT, HEAD] = "sideways"
-    with pytest.raises(CannotTell, match=r"GitHub cannot compare cccccccccccc with v0\.5\.0 \('sideways'\): is this"):
-        superseded_by(GitHub(REPO), judged)
-    server.status[f"compare/{COMMIT}...{HEAD}"] = 404
-    with pytest.raises(CannotTell, match="404"):
-        superseded_by(GitHub(REPO), judged)
-
-
 def test_notes__say_the_verdict_and_how_to_fetch_and_check(release):
     text = (release / "NOTES.md").read_text(encoding="utf-8")
     assert text.startswith("### textgate passed this model: every check holds\n")
@@ -414,281 +299,3 @@ def test_notes__foreign_words_do_nothing(judged, tmp_path):
     outside_of_code = "".join(text.split("`")[::2])
     for hostile in ("@everyone", "@team", "@all", "<img", "<script", "evil.example", "#1", "\n# big"):
         assert hostile not in outside_of_code
-
-
-# --- a folder of assets, as whoever fetched it checks it
-
-
-def test_check__a_changed_asset_is_refused(release):
-    with (release / "metrics.json").open("a") as file:
-        file.write(" ")
-    with pytest.raises(Refused, match=r"metrics\.json is not the file that SHA256SUMS lists"):
-        check(release)
-
-
-def test_check__a_missing_and_an_extra_asset_are_refused(release):
-    (release / "note.txt").write_text("hello")
-    with pytest.raises(Refused, match=r"^note\.txt is not listed in SHA256SUMS: this release was altered"):
-        check(release)
-    (release / "note.txt").unlink()
-    (release / "scan.json").unlink()
-    with pytest.raises(Refused, match=r"^scan\.json is missing: this release was altered"):
-        check(release)
-
-
-def test_check__a_list_that_leaves_something_out_is_refused(release):
-    (release / "scan.json").unlink()
-    relist(release)
-    with pytest.raises(Refused, match=r"SHA256SUMS does not list scan\.json"):
-        check(release)
-
-
-@pytest.mark.parametrize("name", ["bom.cdx.json", "NOTES.md", "MODEL_CARD.md", "release.json", "gate.json"])
-def test_check__a_list_must_name_each_file_that_a_release_has(release, name):
-    (release / name).unlink()
-    relist(release)
-    with pytest.raises(Refused, match=rf"SHA256SUMS does not list {name}"):
-        check(release)
-
-
-def test_check__a_list_without_the_bundle_is_refused(release):
-    archive_in(release).unlink()
-    relist(release)
-    with pytest.raises(Refused, match=r"SHA256SUMS does not list model-[0-9a-f]{64}\.tar, the bundle of release\.json"):
-        check(release)
-
-
-@pytest.mark.parametrize("line", ["hello", f"{OTHER}  ../gate.json", f"{OTHER} *gate.json", f"{OTHER}  SHA256SUMS"])
-def test_check__a_list_that_is_none_is_refused(release, line):
-    with (release / SUMS).open("a") as file:
-        file.write(f"{line}\n")
-    with pytest.raises(Refused, match=r"SHA256SUMS is not a list of at most 40 different files"):
-        check(release)
-
-
-def test_check__a_name_that_is_listed_twice_is_refused(release):
-    with (release / SUMS).open("a") as file:
-        file.write(f"{OTHER}  gate.json\n")
-    with pytest.raises(Refused, match=r"is not a list of at most 40 different files"):
-        check(release)
-
-
-def test_check__no_list_at_all_is_unknown(release):
-    (release / SUMS).unlink()
-    with pytest.raises(CannotTell, match=r"SHA256SUMS is missing: fetch or build the release again"):
-        check(release)
-
-
-def test_check__a_link_is_refused(release, tmp_path):
-    (release / "gate.json").rename(tmp_path / "gate.json")
-    (release / "gate.json").symlink_to(tmp_path / "gate.json")
-    with pytest.raises(Refused, match=r"gate\.json is a link or no file"):
-        check(release)
-
-
-def test_check__an_asset_that_is_too_large_is_refused_before_it_is_read(release):
-    os.truncate(release / "NOTES.md", 20_000_001)
-    with pytest.raises(Refused, match=r"NOTES\.md has 20,000,001 bytes, 20,000,000 are the most"):
-        check(release)
-
-
-def test_check__evidence_that_is_none_is_refused_though_the_list_fits(release):
-    (release / "gate.json").write_text('{"schema_version": 1}')
-    relist(release)
-    with pytest.raises(Refused, match=r"gate\.json: outcome: Field required: this is not a release of this textgate"):
-        check(release)
-    (release / "gate.json").write_bytes(b"\xff")
-    relist(release)
-    with pytest.raises(Refused, match=r"gate\.json: byte 0 is not UTF-8"):
-        check(release)
-
-
-def altered(folder, name, **changes):
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes))
-    relist(folder)
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("bundle_digest", OTHER), ("experiment", "mine"), ("judged_commit", "d" * 40), ("data_fingerprint", OTHER)],
-)
-def test_check__a_release_json_that_says_something_else_is_refused(release, key, value):
-    altered(release, "release.json", **{key: value})
-    with pytest.raises(Refused, match=r"release\.json does not say what the evidence beside it says"):
-        check(release)
-
-
-def test_check__a_verdict_that_is_not_passed_is_refused_though_the_list_fits(release):
-    altered(release, "gate.json", outcome="refused")
-    with pytest.raises(Refused, match=r"gate\.json says refused, not passed"):
-        check(release)
-
-
-def test_check__another_bundle_under_the_name_of_the_judged_one_is_refused(release, judged, tmp_path):
-    archive = archive_in(release)
-    (judged / "model" / "tfidf.json").write_text("{}")
-    (judged / "model" / "manifest.json").unlink()
-    seal_small(judged / "model")
-    pack(judged / "model", verify(judged / "model"), archive)
-    relist(release)
-    with pytest.raises(Refused, match=r"does not hold the bundle that it is named after: this release was altered"):
-        check(release)
-
-
-# --- the archive, made by somebody else
-
-
-def member(name, content=b"x", **changes):
-    header = tarfile.TarInfo(name)
-    header.size = len(content)
-    for key, value in changes.items():
-        setattr(header, key, value)
-    return header, content
-
-
-def tar_of(path, *members, form=tarfile.USTAR_FORMAT):
-    with tarfile.open(path, "w", format=form) as tar:
-        for header, content in members:
-            tar.addfile(header, io.BytesIO(content))
-    return path
-
-
-def refused(path, said, tmp_path):
-    with pytest.raises(Refused, match=said):
-        unpack(path, tmp_path / "out")
-    with pytest.raises(Refused, match=said):
-        digest_in(path)
-    assert {found.name for found in tmp_path.iterdir()} <= {"evil.tar", "out", "target"}
-
-
-@pytest.mark.parametrize(
-    "name", ["../evil", "/tmp/evil", "a/../../evil", ".hidden", "a b", "a\\b", "a/b/c/d/e", "a//b"]
-)
-def test_unpack__an_odd_name_is_refused(tmp_path, name):
-    refused(tar_of(tmp_path / "evil.tar", member(name)), "is not a plain file name", tmp_path)
-
-
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, tarfile.CONTTYPE]
-)
-def test_unpack__a_link_device_pipe_or_folder_is_refused(tmp_path, kind):
-    header, _ = member("evil", b"", type=kind, linkname="target")
-    refused(tar_of(tmp_path / "evil.tar", (header, b"")), "'evil' is a link or a special entry", tmp_path)
-
-
-@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-def test_unpack__extensions_of_tar_are_refused(tmp_path, form):
-    path = tar_of(tmp_path / "evil.tar", member("a" * 150), form=form)
-    refused(path, "is a link or a special entry", tmp_path)
-
-
-@pytest.mark.parametrize("names", [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a/b/c", "a")])
-def test_unpack__a_name_that_comes_twice_or_is_also_a_folder_is_refused(tmp_path, names):
-    refused(tar_of(tmp_path / "evil.tar", *map(member, names)), "is in it twice", tmp_path)
-
-
-def test_unpack__the_card_which_no_digest_covers_is_refused(tmp_path):
-    refused(tar_of(tmp_path / "evil.tar", member("README.md")), "README.md does not belong there", tmp_path)
-
-
-def test_unpack__too_many_files_are_refused(tmp_path):
-    refused(tar_of(tmp_path / "evil.tar", *(member(f"f{n}") for n in range(101))), "more than 100 files", tmp_path)
-
-
-def test_unpack__a_size_beyond_the_limit_is_refused_before_anything_is_read(tmp_path):
-    path = tar_of(tmp_path / "evil.tar", member("a"))
-    header, _ = member("a")
-    header.size = 2_000_000_001
-    path.write_bytes(header.tobuf(tarfile.USTAR_FORMAT) + path.read_bytes()[512:])
-    refused(path, "a has the size 2,000,000,001", tmp_path)
-
-
-@pytest.mark.parametrize("kept", [700, 1024])
-def test_unpack__an_archive_that_was_cut_short_is_refused(tmp_path, kept):
-    path = tar_of(tmp_path / "evil.tar", member("a", b"y" * 600))
-    os.truncate(path, kept)
-    refused(path, "cut short", tmp_path)
-
-
-def test_unpack__an_archive_without_an_end_is_refused(tmp_path):
-    path = tar_of(tmp_path / "evil.tar", member("a"))
-    os.truncate(path, 1024)
-    refused(path, "it is cut short or not a tar file", tmp_path)
-
-
-def test_unpack__what_is_no_archive_is_refused(tmp_path):
-    (tmp_path / "evil.tar").write_bytes(b"PK\x03\x04" + b"z" * 2000)
-    refused(tmp_path / "evil.tar", "it is cut short or not a tar file", tmp_path)
-
-
-def test_unpack__bytes_hidden_behind_a_file_or_after_the_end_are_refused(tmp_path):
-    path = tar_of(tmp_path / "evil.tar", member("a"))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:600] + b"!" + whole[601:])
-    refused(path, "something is hidden behind a", tmp_path)
-    shutil.rmtree(tmp_path / "out")
-    path.write_bytes(whole[:-1] + b"!")
-    refused(path, "something comes after its end", tmp_path)
-    shutil.rmtree(tmp_path / "out")
-    path.write_bytes(whole + bytes(10_240))
-    refused(path, "something comes after its end", tmp_path)
-
-
-def test_unpack__gives_back_what_was_packed(judged, tmp_path):
-    model = judged / "model"
-    pack(model, verify(model), tmp_path / "model.tar")
-    unpack(tmp_path / "model.tar", tmp_path / "out")
-    assert digest_in(tmp_path / "model.tar") == digest(model) == digest(tmp_path / "out")
-    assert not (tmp_path / "out" / "README.md").exists()
-
-
-def test_pack__is_the_same_file_each_time(judged, tmp_path):
-    for name in ("one.tar", "two.tar"):
-        pack(judged / "model", verify(judged / "model"), tmp_path / name)
-    assert sha256_file(tmp_path / "one.tar") == sha256_file(tmp_path / "two.tar")
-    with tarfile.open(tmp_path / "one.tar") as tar:
-        facts = {(m.uid, m.gid, m.uname, m.gname, m.mtime, m.mode) for m in tar}
-        assert facts == {(0, 0, "", "", 0, 0o644)}
-        assert tar.getnames() == sorted(tar.getnames())
-
-
-def test_pack__a_name_too_long_for_an_archive_is_refused(judged, tmp_path):
-    (judged / "model" / f"{'a' * 150}.json").write_text("{}")
-    (judged / "model" / "manifest.json").unlink()
-    seal_small(judged / "model")
-    with pytest.raises(Refused, match="the name is too long for an archive: give it a shorter one"):
-        pack(judged / "model", verify(judged / "model"), tmp_path / "model.tar")
-
-
-def test_pack__a_bundle_too_large_for_a_release_is_refused(judged, tmp_path):
-    os.truncate(judged / "model" / "tfidf.json", 2_000_000_000)
-    manifest = verify(judged_copy(judged, tmp_path))
-    with pytest.raises(Refused, match=r"a release may have 2,000,000,000: make the model smaller"):
-        pack(judged / "model", manifest, tmp_path / "model.tar")
-    assert not (tmp_path / "model.tar").exists()
-
-
-def judged_copy(judged, tmp_path):
-    """Return a sealed bundle with the file names of the one in `judged`."""
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    (copy / "tfidf.json").write_text("{}")
-    seal_small(copy)
-    return copy
-
-
-def test_contents__are_the_hashes_and_the_manifest(judged, release):
-    hashes, manifest = contents(archive_in(release))
-    assert hashes == {name: sha256_file(judged / "model" / name) for name in hashes}
-    assert manifest == (judged / "model" / "manifest.json").read_bytes()
-
-
-def test_contents__a_manifest_beyond_the_limit_is_refused(tmp_path):
-    tar_of(tmp_path / "evil.tar", member("manifest.json", b" " * (64 * 1024 * 1024 + 1)))
-    with pytest.raises(Refused, match=r"manifest\.json has more than 64 MiB"):
-        contents(tmp_path / "evil.tar")
-
-
-def test_archive_name__is_the_digest(release):
-    assert archive_in(release).name == archive_name(digest_in(archive_in(release)))

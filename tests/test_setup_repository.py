@@ -9,15 +9,14 @@ from copy import deepcopy
 from importlib.metadata import packages_distributions
 
 import pytest
-from tests.project import EXAMPLE, ROOT
+from tests.project import ROOT
+from tests.repository_yaml import decided
 from tests.settings_server import APPROVAL, SELECTED, Settings, serving
 
 from textgate.config import load
-from textgate.errors import CannotTell
-from textgate.github.setup import JUDGES, Difference, differences
+from textgate.github.setup import JUDGES
 from textgate.github.wanted import RepositoryConfig
 
-UNDECIDED = (EXAMPLE / "repository.yaml").read_text(encoding="utf-8")
 NOBODY = "mend configs/repository.yaml"
 FORKS = "actions/permissions/fork-pr-workflows-private-repos"
 
@@ -62,15 +61,6 @@ def tidy(tmp_path, first):
     kept.asked.clear()
     with repository(tmp_path, kept) as served:
         yield served
-
-
-def decided(reviewers="[ada, acme/reviewers]", **changes):
-    """Return the example configuration with a decision, and single lines changed."""
-    text = UNDECIDED
-    for key, value in ({"production_reviewers": reviewers} | changes).items():
-        text, times = re.subn(rf"^{key}: .*", f"{key}: {value}", text, flags=re.MULTILINE)
-        assert times == 1
-    return text
 
 
 def written(kept):
@@ -356,49 +346,11 @@ def test_setup__without_a_remote_asks_for_the_repository(github, tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        (
-            UNDECIDED,
-            "production_reviewers: decide who lets a model into production: logins, organisation/team, or [] for",
-        ),
-        (decided("['@ada']"), "production_reviewers.0: String should match pattern"),
-        (decided("[a, b, c, d, e, f, g]"), "production_reviewers: Tuple should have at most 6 items"),
-        (decided(variables="{TEXTGATE_CLOUD: ibm}"), "variables: the repository variable TEXTGATE_CLOUD is 'ibm'"),
-        (decided(variables="{TOKEN: abc}"), "variables.TOKEN"),
-        (decided(fork_approval="nobody"), "fork_approval: Input should be 'all_external_contributors'"),
-        (decided(reviews="11"), "reviews: Input should be less than or equal to 10"),
-        (decided().replace("d73a4a", "red"), "labels.0.color: String should match pattern"),
-        (decided().replace("setup-cml@*", "setup-cml"), "allowed_actions.0: String should match pattern"),
-        (
-            decided().replace("reviews:", "review:"),
-            "review: unknown key (known: production_reviewers, cloud_reviewers, ",
-        ),
-    ],
-)
-def test_config__is_refused_in_one_line(tmp_path, config, message):
-    path = tmp_path / "repository.yaml"
-    path.write_text(config, encoding="utf-8")
-    with pytest.raises(CannotTell) as caught:
-        load(path, RepositoryConfig)
-    assert str(caught.value).startswith(f"{path}: {message}")
-    assert "\n" not in str(caught.value)
-
-
 def test_config__what_lies_in_configs_is_read_once_somebody_has_decided(tmp_path):
     text = (ROOT / "configs/repository.yaml").read_text(encoding="utf-8")
     path = tmp_path / "repository.yaml"
     path.write_text(text.replace("\nproduction_reviewers: null\n", "\nproduction_reviewers: []\n"), encoding="utf-8")
     assert load(path, RepositoryConfig).required_check
-
-
-def test_differences__a_number_is_no_truth_value_and_what_nobody_asked_about_is_left_out():
-    assert differences("s", {"a": 1, "b": 2, "c": {"d": []}}, {"a": True, "c": {"d": [], "e": {}}}) == [
-        Difference("s", "a", 1, True),
-        Difference("s", "c.e", None, {}),
-    ]
-    assert differences("s", {"a": True, "rule": {"more": 1}}, {"a": True, "rule": {}}) == []
 
 
 def test_setup__needs_no_more_than_the_small_environment_of_the_workflows():
