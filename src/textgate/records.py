@@ -34,7 +34,7 @@ Commit = Annotated[str, AfterValidator(_is_commit)]
 class Record(BaseModel):
     """Base of everything that is read back from a file: strict, frozen, no unknown keys, no NaN."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Evidence(Record):
