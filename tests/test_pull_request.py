@@ -13,7 +13,7 @@ import psutil
 import pytest
 from tests.project import ROOT, edit, make_project
 
-from textgate.run_stages import ask_dvc
+from textgate.run_stages import asking_dvc
 
 ROWS = "data/rows.csv"
 
@@ -65,21 +65,33 @@ def test_pull_request__does_not_compute_again_what_is_unchanged(project: Path) -
     assert read(project, "gate.json")["bundle_digest"] == digest
 
 
-def test_ask_dvc__what_it_says_is_worth_nothing_if_choose_wrote_something_else_behind_it(
+def test_asking_dvc__what_it_says_is_worth_nothing_if_choose_wrote_something_else_behind_it(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert pull_request(project).returncode == 0
     monkeypatch.chdir(project)
-    assert ask_dvc()()
+    with asking_dvc() as nothing_changed:
+        assert nothing_changed()
     earlier = psutil.Process().children()
-    nothing_changed = ask_dvc()
-    (asked,) = set(psutil.Process().children()) - set(earlier)
-    while asked.status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.01)
-    chosen = project / "build/choice.json"
-    content = chosen.read_bytes()
-    chosen.write_bytes(content + b"\n")
-    assert not nothing_changed()
-    chosen.write_bytes(content)
+    with asking_dvc() as nothing_changed:
+        (asked,) = set(psutil.Process().children()) - set(earlier)
+        deadline = time.monotonic() + 600
+        while asked.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "DVC did not answer"
+            time.sleep(0.01)
+        chosen = project / "build/choice.json"
+        content = chosen.read_bytes()
+        chosen.write_bytes(content + b"\n")
+        assert not nothing_changed()
+        chosen.write_bytes(content)
+
+
+def test_asking_dvc__leaves_no_process_behind(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    earlier = psutil.Process().children()
+    with asking_dvc():
+        (asked,) = set(psutil.Process().children()) - set(earlier)
+    assert not asked.is_running()
 
 
 def test_pull_request__an_impossible_limit_is_refused_without_training(project: Path) -> None:
@@ -232,6 +244,37 @@ def test_one_stage__says_what_it_cannot_run(project: Path, options: tuple[str, .
     done = one_stage(project, *options)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def test_one_stage__that_cannot_print_is_not_refused(project: Path) -> None:
+    command = [sys.executable, "scripts/pr.py", "--stage=gate"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=project, env=BUFFERED, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert b"No space left on device" in done.stderr
+
+
+def test_one_stage__what_it_said_before_it_was_killed_is_not_lost(project: Path) -> None:
+    script = project / "scripts/scan.py"
+    content = script.read_bytes()
+    script.write_text("import os\nprint('said before')\nos.kill(os.getpid(), 9)\n", encoding="utf-8")
+    command = [sys.executable, "scripts/pr.py", "--stage=scan"]
+    done = subprocess.run(command, cwd=project, env=BUFFERED, capture_output=True, check=False)
+    script.write_bytes(content)
+    assert (done.returncode, done.stdout) == (2, b"said before\n")
+    assert read(project, "stages/scan.json")["reason"].startswith("it was killed by signal 9 (out of memory?)")
+
+
+def test_one_stage__interrupted_before_it_has_begun_is_stopped_and_not_refused(project: Path) -> None:
+    script = project / "scripts/scan.py"
+    content = script.read_bytes()
+    script.write_text("import os\nos.kill(os.getpid(), 2)\nimport time\ntime.sleep(9)\n", encoding="utf-8")
+    done = one_stage(project, "--stage=scan")
+    script.write_bytes(content)
+    assert (done.returncode, done.stderr) == (2, "cannot tell: scan was stopped: run the same command again\n")
 
 
 @pytest.mark.parametrize("stage", ["choose", "train", "model_tests"])

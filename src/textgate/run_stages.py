@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import TextIOWrapper
@@ -55,8 +56,15 @@ def pull_request(choice: Sequence[str]) -> int:
         (BUILD / name).unlink(missing_ok=True)
     shutil.rmtree(RECORDS, ignore_errors=True)
     _forget_killed_runs()
+    with asking_dvc() as nothing_changed:
+        times = _all_stages(choice, nothing_changed)
+    _print_summary(times)
+    judging = ("model_tests", "scan")  # the gate has weighed what these say
+    return next((code for time in times if time.stage not in judging if (code := CODES[time.outcome])), 0)
+
+
+def _all_stages(choice: Sequence[str], nothing_changed: Callable[[], bool]) -> list[StageTime]:
     times: list[StageTime] = []
-    nothing_changed = ask_dvc()
     for stage in STAGES:
         started = time.monotonic()
         unchanged = stage.cached and nothing_changed()
@@ -71,9 +79,7 @@ def pull_request(choice: Sequence[str]) -> int:
             times.append(_record(StageTime(stage=stage.name, seconds=seconds, outcome="unchanged")))
             continue
         times.append(_timed(stage, choice if stage.name == "choose" else ()))
-    _print_summary(times)
-    judging = ("model_tests", "scan")  # the gate has weighed what these say
-    return next((code for time in times if time.stage not in judging if (code := CODES[time.outcome])), 0)
+    return times
 
 
 def one_stage(name: str, choice: Sequence[str]) -> int:
@@ -87,8 +93,9 @@ def one_stage(name: str, choice: Sequence[str]) -> int:
     return CODES[_timed(stage, choice).outcome]
 
 
-def ask_dvc() -> Callable[[], bool]:
-    """Ask DVC about all stages that it keeps, and return what waits for its answer and says whether nothing changed.
+@contextmanager
+def asking_dvc() -> Iterator[Callable[[], bool]]:
+    """Ask DVC about all stages that it keeps; yield what waits for its answer and says whether nothing changed.
 
     It is asked while `choose` runs, and does not know what that will write: if that is not what was there, all that DVC
     says is worth nothing. To ask about each stage takes three times as long.
@@ -104,7 +111,11 @@ def ask_dvc() -> Callable[[], bool]:
         # Else, and if it cannot tell, each stage finds out.
         return asked.returncode == 0 and said.strip() == "{}" and _chosen() == chosen
 
-    return nothing_changed
+    with asked:
+        try:
+            yield nothing_changed
+        finally:
+            asked.terminate()  # whoever does not wait for its answer must not leave it with DVC's lock
 
 
 def _chosen() -> list[bytes | None]:
@@ -201,9 +212,12 @@ def _forked(script: Path, options: Sequence[str], environment: dict[str, str]) -
 def _script(script: Path, options: Sequence[str], environment: dict[str, str]) -> None:
     os.environ.update(environment)
     sys.argv = [str(script), *options]
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(write_through=True)  # as PYTHONUNBUFFERED does, for which it is too late here
-    runpy.run_path(str(script), run_name="__main__")
+    # As PYTHONUNBUFFERED does, for which it is too late here: what a stage said before a kill is not lost.
+    sys.stdout = TextIOWrapper(open(1, "wb", buffering=0, closefd=False), errors="replace", write_through=True)  # noqa: SIM115
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except KeyboardInterrupt:  # before its main function could take it
+        sys.exit(INTERRUPTED)
 
 
 def _environment() -> dict[str, str]:
