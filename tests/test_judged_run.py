@@ -2,24 +2,19 @@
 
 import pytest
 from tests.judged_example import COMMIT
-from tests.release_server import REPO, serve
+from tests.release_server import REPO
 from tests.run_script import finished, outputs, run_script
 
 from textgate.errors import CannotTell, Refused
 from textgate.github.api import GitHub
 from textgate.release.judged_run import judged_run
 
+pytest_plugins = ("tests.github_registry_fixtures",)
+
 RUN = {"id": 7, "head_sha": COMMIT, "head_branch": "main", "event": "push", "conclusion": "success",
        "path": ".github/workflows/ci.yml"}  # fmt: skip
 JUDGED = {"name": "judged", "expired": False}
 NEVER = "commit cccccccccccc was never judged: "
-
-
-@pytest.fixture
-def server(tmp_path_factory, monkeypatch):
-    server = serve(tmp_path_factory, monkeypatch)
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.mlflow_example import aliases, embedded, make_releases, migrated
+from tests.mlflow_example import A, B, C, aliases
 from tests.project import EXAMPLE
 from tests.run_script import ROOT, finished, run_script
 
@@ -19,35 +19,12 @@ from textgate.errors import CannotTell
 from textgate.registry.history import Event
 from textgate.registry.rollback import roll_back
 
-A, B, C = "v0.1.0", "v0.2.0", "v0.3.0"
+pytest_plugins = ("tests.mlflow_fixtures",)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Return a folder with three releases. Read only."""
-    return make_releases(tmp_path_factory.mktemp("made"))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory):
-    """Return a database without anything in it. Read only."""
-    return migrated(tmp_path_factory.mktemp("empty"))
-
-
-@pytest.fixture
-def registry(tmp_path, monkeypatch, empty):
-    shutil.copy(empty, tmp_path / "mlflow.db")
+@pytest.fixture(autouse=True)
+def _configs(tmp_path):
     shutil.copytree(EXAMPLE, tmp_path / "configs")
-    return embedded(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def two(registry, made):
-    """Return a registry with v0.1.0 as champion and v0.2.0 as challenger."""
-    registry.register(made / A)
-    registry.promote(A)
-    registry.register(made / B)
-    return registry
 
 
 def test_promote__killed_between_the_event_and_the_alias_it_did_not_happen(two):
@@ -68,8 +45,8 @@ def test_promote__while_another_process_changes_the_store_it_is_told_so(two):
     assert (two.current(), len(two.history())) == (A, 1)
 
 
-def test_promote__two_processes_at_once_leave_one_champion_and_a_history_that_fits(two, made):
-    two.register(made / C)
+def test_promote__two_processes_at_once_leave_one_champion_and_a_history_that_fits(two, three_releases):
+    two.register(three_releases / C)
     processes = [run_script("registry", "promote", version) for version in (B, C)]
     ended = [finished(process) for process in processes]
     assert {code for code, _, _ in ended} <= {0, 2}
@@ -97,17 +74,17 @@ def test_promote__a_database_that_another_program_holds_is_said_soon(two, lock):
     assert two.promote(B) == A
 
 
-def test_current__a_database_that_another_program_holds_is_not_none_yet(registry):
+def test_current__a_database_that_another_program_holds_is_not_none_yet(embedded_registry):
     with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(CannotTell, match=r"mlflow\.db: database is locked"):
-            registry.current()
+            embedded_registry.current()
 
 
 @pytest.mark.parametrize("most", [20_000, 1_500_000])
-def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, made, most):
+def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, three_releases, most):
     """The limit of a file stands for a disk: the first stops the database, the second the files."""
-    command = [sys.executable, str(ROOT / "scripts" / "registry.py"), "register", str(made / C)]
+    command = [sys.executable, str(ROOT / "scripts" / "registry.py"), "register", str(three_releases / C)]
     done = subprocess.run(
         command,
         capture_output=True,
@@ -119,7 +96,7 @@ def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, made, 
     assert done.stderr.startswith("cannot tell: ")
     assert done.stderr.count("\n") == 1
     assert (two.versions(), two.challenger()) == ((B, A), B)
-    assert two.register(made / C)[1] == "new"
+    assert two.register(three_releases / C)[1] == "new"
     assert len(list(Path("mlruns/releases").iterdir())) == 3
 
 
@@ -135,11 +112,11 @@ def test_registry__on_a_full_disk_nothing_moves_and_nothing_half_fetched_stays(t
     assert (code, err) == (0, "")
 
 
-def test_register__a_folder_without_rights_is_one_line(two, made):
+def test_register__a_folder_without_rights_is_one_line(two, three_releases):
     """Root may write everywhere, so a file in the place of the folder stands for it."""
     shutil.rmtree("mlruns")
     Path("mlruns").write_text("")
-    code, _, err = finished(run_script("registry", "register", made / C))
+    code, _, err = finished(run_script("registry", "register", three_releases / C))
     assert (code, err.count("\n")) == (2, 1)
     assert "mlruns" in err
 
@@ -199,9 +176,9 @@ def test_rollback__takes_less_than_10_s_of_work_from_a_cold_start(two):
     assert roll_back(two) == (A, B)
 
 
-def test_history__any_order_of_changes_and_kills_keeps_the_chain_whole(two, made):
+def test_history__any_order_of_changes_and_kills_keeps_the_chain_whole(two, three_releases):
     """The last link of what happened is always the champion."""
-    two.register(made / C)
+    two.register(three_releases / C)
     for version, kill in ((B, True), (C, False), (A, True), (B, False), (B, True), (A, False)):
         if kill:
             with two.store.reading() as client:
