@@ -1,12 +1,23 @@
 """What is served computes what was trained: parity is measured on the exported file, and a broken export is refused."""
 
 import json
+from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from tests.small import small_rows, task
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DebertaConfig,
+    DebertaForSequenceClassification,
+    XmodConfig,
+    XmodForSequenceClassification,
+)
 
 from textgate.errors import CannotTell
 from textgate.models.transformer import Encoder
@@ -34,6 +45,15 @@ def test_save_transformer__8_bit_labels_nearly_always_agree_and_the_file_is_smal
     trained[1].save(tmp_path / "exact")
     sizes = [(folder / "onnx" / "model.onnx").stat().st_size for folder in (tmp_path, tmp_path / "exact")]
     assert sizes[0] < sizes[1]
+
+
+def test_save_transformer__attention_activation_and_sum_with_norm_are_one_operator_each(trained, tiny_base, tmp_path):
+    layers = 2
+    for int8, attention in ((False, "Attention"), (True, "QAttention")):
+        save_transformer(trained[0], tiny_base, task(int8=int8), tmp_path)
+        kinds = Counter(node.op_type for node in onnx.load(tmp_path / "onnx" / "model.onnx").graph.node)
+        names = (attention, "Gelu", "SkipLayerNormalization", "Softmax", "Erf")
+        assert [kinds[name] for name in names] == [layers, layers, 2 * layers, 0, 0]
 
 
 def test_save_transformer__writes_files_that_the_policy_vouches_for_and_no_others(trained, tiny_base, tmp_path):
@@ -89,6 +109,14 @@ class FixedMask(torch.nn.Module):
         return (torch.stack([total, -total], dim=1),)
 
 
+class FixedBegin(torch.nn.Module):
+    """Looks whether a text begins with padding, which a trace answers once for all texts."""
+
+    def forward(self, tokens, mask):  # noqa: D102 - as the class says
+        total = ((tokens * mask if bool(mask[:, 0].all()) else tokens) + 0 * mask).sum(dim=1).float()
+        return (torch.stack([total, -total], dim=1),)
+
+
 class Random(torch.nn.Module):
     """Never gives the same score twice."""
 
@@ -125,6 +153,7 @@ def test_to_onnx__takes_any_number_and_length_of_texts(tmp_path):
         (FixedLength(), "the ONNX export differs from torch by "),
         (FixedShape(), "the ONNX export does not take all that torch takes: "),
         (FixedMask(), "the ONNX export differs from torch by "),
+        (FixedBegin(), "the ONNX export differs from torch by "),
         (Random(), "the ONNX export differs from torch by "),
         (NotANumber(), "the ONNX export differs from torch by nan: "),
     ],
@@ -135,3 +164,55 @@ def test_to_onnx__refuses_an_export_that_is_another_function_and_leaves_no_file(
     assert str(caught.value).startswith(problem)
     assert "this architecture needs another export" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_to_onnx__what_the_fusion_does_not_take_is_exported_all_the_same(tmp_path, caplog):
+    model = Sum()
+    model.config = SimpleNamespace(num_attention_heads=3, hidden_size=10)
+    to_onnx(model, EXAMPLE, tmp_path / "model.onnx", None)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said.startswith("the ONNX file keeps its many small operators: ")
+
+
+def deberta(sizes):
+    config = DebertaConfig(relative_attention=True, pos_att_type="c2p|p2c", **sizes)
+    return DebertaForSequenceClassification(config)
+
+
+def xmod(sizes):
+    """Return a model of two languages, of which one is spoken: no text reaches what is the other's."""
+    model = XmodForSequenceClassification(XmodConfig(languages=["en_XX", "de_DE"], **sizes))
+    model.set_default_language("en_XX")
+    return model
+
+
+@pytest.mark.parametrize("made", [deberta, xmod])
+def test_to_onnx__other_architectures_say_nothing_and_8_bits_are_near_32(tmp_path, caplog, capfd, made):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    model = made(sizes | {"vocab_size": 50}).eval()
+    typical = [[number, (number * 7) % 50, (number * 3) % 50] for number in range(50)]
+    scores = []
+    for name, texts in (("exact.onnx", None), ("small.onnx", typical)):
+        to_onnx(model, torch.tensor(typical[:2]), tmp_path / name, texts)
+        session = onnxruntime.InferenceSession(str(tmp_path / name), providers=["CPUExecutionProvider"])
+        ids = np.array(typical)
+        scores.append(session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
+    np.testing.assert_allclose(scores[1], scores[0], atol=0.1 * np.abs(scores[0]).max())
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.long
+def test_to_onnx__weights_above_2_gib_in_32_bits_are_one_file_in_8(tmp_path):
+    sizes = {"hidden_size": 1024, "num_hidden_layers": 1, "num_attention_heads": 16, "intermediate_size": 2048}
+    model = BertForSequenceClassification(BertConfig(vocab_size=560_000, **sizes)).eval()
+    to_onnx(model, EXAMPLE, tmp_path / "model.onnx", [[3, 4, 5, 6]])
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert vouch_folder(tmp_path)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    feed = {"input_ids": EXAMPLE.numpy(), "attention_mask": np.ones_like(EXAMPLE.numpy())}
+    with torch.no_grad():
+        expected = model(EXAMPLE).logits.numpy()
+    np.testing.assert_allclose(session.run(["logits"], feed)[0], expected, atol=0.1)

@@ -240,6 +240,7 @@ def test_start__a_port_that_is_none_is_one_line(port):
         ),
         ({"listen": {"proxies": ["*"]}}, "listen.proxies.0: must be an address or a network, such as 10.0.0.7 or 10."),
         ({"listen": {"proxies": ["10.0.0.7/8"]}}, "listen.proxies.0: must be an address or a network, such as 10."),
+        ({"listen": {"workers": 1_000_000_000}}, "listen.workers: Input should be less than or equal to 256"),
         ({"listen": {"header_seconds": 5000}}, "listen.header_seconds: Input should be less than or equal to 3600 "),
         ({"audit": {"keep_days": 1_000_000}}, "audit.keep_days: Input should be less than or equal to 36500 "),
         ({"split": {"kind": "split"}}, "split: share must be above 0, or kind none"),

@@ -45,7 +45,7 @@ class Listen(Record):
 
     host: Annotated[str, AfterValidator(_is_host)]
     port: Annotated[int, Field(ge=0, le=65535)]
-    workers: Positive
+    workers: Annotated[int, Field(ge=1, le=256)]  # each a process with a model of its own
     proxies: tuple[Annotated[str, AfterValidator(_is_network)], ...]  # addresses whose X-Forwarded-For is believed
     connections: Positive  # at once, for each worker; the next one is told to come again
     header_bytes: Positive  # of the request line and all headers

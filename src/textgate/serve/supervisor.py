@@ -19,7 +19,9 @@ from uvicorn.supervisors.multiprocess import Process
 
 from textgate.serve.logs import LOG
 
-SILENT_SECONDS = 30.0  # who says nothing for so long hangs: it is ten times what a start takes (make bench-serve-start)
+SILENT_SECONDS = (
+    30.0  # who says nothing for so long hangs: it is many times what a start takes (make bench-serve-start)
+)
 AGAIN_SECONDS = 5.0  # between two tries to start a worker whose model is refused
 STEP_SECONDS = 0.1
 

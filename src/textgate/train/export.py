@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -14,7 +15,7 @@ from textgate.errors import CannotTell
 from textgate.models.calibration import fit_temperature, softmax
 from textgate.models.classifier import Probabilities
 from textgate.models.transformer import Encoder, Settings, TransformerClassifier
-from textgate.train.quantise import Texts, quantise
+from textgate.train.quantise import Texts, quantise, quiet
 from textgate.train.vocabulary import cut_vocabulary
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from textgate.train.finetune import Task
 
+LOG = logging.getLogger(__name__)
 OPSET = 17  # the newest that the tracing exporter writes without conversion
 MAX_DIFFERENCE = 1e-2  # between torch's and ONNX Runtime's scores in 32 bits; rounding gives about 1e-5
 TYPICAL = 256  # training texts, at most, on which the ranges of 8 bits are found; each costs a run
@@ -39,6 +41,7 @@ def to_onnx(model: torch.nn.Module, example: torch.Tensor, path: Path, typical: 
     with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
         exact = Path(temporary) / "exact.onnx"
         _trace(model, example, exact)
+        _fuse(model, exact)
         _check_parity(model, example, exact)
         if typical is None:
             exact.rename(path)
@@ -65,15 +68,42 @@ def _trace(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
         )
 
 
+def _fuse(model: torch.nn.Module, path: Path) -> None:
+    """Make one operator of what attention, GELU and a sum with its normalisation consist of, in a BERT-like encoder.
+
+    Of 982 operators of multilingual-e5-small 166 are left, and of its time in 8 bits five sixths on two threads. What
+    is not recognised stays as it is, and so does a file whose weights lie beside it, as above 2 GiB: several copies
+    would be in memory at once.
+    """
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    if any(other != path for other in path.parent.iterdir()):
+        return
+    options = FusionOptions("bert")
+    options.use_raw_attention_mask(True)  # the other format takes all padding to be at the end
+    options.enable_embed_layer_norm = False  # embeddings in 8 bits are looked up by themselves
+    options.enable_bias_gelu = options.enable_bias_skip_layer_norm = False  # products in 8 bits add their bias
+    config = getattr(model, "config", None)
+    heads, width = (getattr(config, name, 0) for name in ("num_attention_heads", "hidden_size"))
+    try:
+        with quiet():
+            fused = optimize_model(str(path), "bert", heads, width, options, opt_level=0)
+    except Exception as error:  # noqa: BLE001 - it asserts what it takes for granted; without it all is well, but slower
+        LOG.warning("the ONNX file keeps its many small operators: %s", str(error)[:200] or type(error).__name__)
+    else:
+        fused.save_model_to_file(str(path))
+
+
 def _check_parity(model: torch.nn.Module, example: torch.Tensor, path: Path) -> None:
-    """Compare on the traced shape and on another one, with padding: a trace can hold a length as a constant."""
+    """Compare on the traced shape and on another, padded behind and before: a trace can hold a length as a constant."""
     import onnxruntime
     import torch
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     mask = torch.ones_like(example)
     padded = mask.repeat(2, 1)[:3, 1:].clone()
-    padded[0, 1:] = 0
+    padded[0, 1:] = padded[1, :-1] = 0
     differences = []
     for tokens, seen in ((example, mask), (example.repeat(2, 1)[:3, 1:], padded)):
         with torch.no_grad():
