@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,10 +18,12 @@ from tests.github.emulator import OWNER
 from tests.github.exchange import now
 from tests.github.git_side import git
 from tests.github.hub import CANCEL, LocalGitHub
+from tests.github.stuck import end, give_up
 from tests.github.workflow_file import Workflow, local_actions
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
+MOST_SAID = 6_000  # characters
 HOSTED = ("ubuntu-24.04", "ubuntu-latest")
 
 
@@ -66,7 +67,7 @@ def run(
     labels: tuple[str, ...] = (),
     at_step: tuple[str, str] | None = None,
     then: Callable[[], object] | None = None,
-    timeout: float = 600,
+    timeout: float = 300,
 ) -> Run:
     """Run .github/workflows/WORKFLOW of commit `sha` and return what became of it.
 
@@ -123,24 +124,39 @@ class _Started:
         with errors.open("w") as file:
             pipes = {"stdout": subprocess.PIPE, "stderr": file, "text": True}
             process = subprocess.Popen(command, env=self._environment(), start_new_session=True, **pipes)
-        late = threading.Timer(timeout, _kill_group, [process.pid])
+        stuck: list[str] = []
+        late = threading.Timer(timeout, lambda: stuck.append(give_up(process.pid)))
+        late.daemon = True
         late.start()
-        for line in process.stdout or ():
-            log.add(line)
-            if at_step and log.running(*at_step):
-                at_step, cancelled = None, then is None or then() == CANCEL
-                if cancelled:
-                    _kill_group(process.pid)
-        code, in_time = process.wait(), late.is_alive()
-        late.cancel()
-        text = log.text + errors.read_text(encoding="utf-8")
+        try:
+            for line in process.stdout or ():
+                log.add(line)
+                if at_step and log.running(*at_step):
+                    at_step, cancelled = None, then is None or then() == CANCEL
+                    if cancelled:
+                        end(process.pid)
+            code = process.wait()
+        except BaseException:  # `then` failed
+            end(process.pid)
+            raise
+        finally:
+            late.cancel()
+        late.join()
+        said = errors.read_text(encoding="utf-8")
         jobs = log.jobs(cancelled=cancelled)
         conclusion = "cancelled" if cancelled else log.conclusion()
-        assert in_time, f"{self.path} took longer than {timeout} s:\n{text}"
-        assert cancelled or (code == 0) == (conclusion != "failure"), f"act ended with {code}:\n{text}"
+        # First: `give_up` also waits for act, and then nobody else learns with which code it ended.
+        assert not stuck, self._too_long(timeout, stuck[0], log.text, said)
+        assert cancelled or (code == 0) == (conclusion != "failure"), f"act ended with {code}:\n{log.text}{said}"
         api = self._register("completed", conclusion, [job.shown(self.hub.host) for job in jobs.values()])
         shutil.rmtree(self.folder / "work", ignore_errors=True)
-        return Run(self.number, conclusion, jobs, api, text)
+        return Run(self.number, conclusion, jobs, api, log.text + said)
+
+    def _too_long(self, timeout: float, processes: str, said: str, errors: str) -> str:
+        """Return why a run was given up: the end of what it said comes last, and is the most of it."""
+        calls = "\n".join(f"{method} {path}" for method, path in self.hub.seen[-5:])
+        where = f"its processes:\n{processes}\nthe last calls of GitHub:\n{calls}\nact itself:\n{errors[:MOST_SAID]}"
+        return f"{self.path} took longer than {timeout} s; {where}\nits log ends with:\n{said[-MOST_SAID:]}"
 
     def command(self, variables: Mapping[str, str], secrets: Mapping[str, str], labels: tuple[str, ...]) -> list[str]:
         """Return the call of act."""
@@ -182,6 +198,7 @@ class _Started:
             "LOCAL_PYTHON": sys.executable,
             "LOCAL_GH": program("gh"),
             "OMP_NUM_THREADS": "2",
+            "PYTHONFAULTHANDLER": "1",  # `give_up` has Python say where it is
             "TMPDIR": str(self.folder / "tmp"),
         }
 
@@ -192,10 +209,3 @@ class _Started:
         programs = {str(Path(program(name)).parent) for name in ("node", "git", "make")}
         path = [str(HERE / "tools"), *programs, "/usr/local/bin", "/usr/bin", "/bin"]
         return {"HOME": str(home), "PATH": os.pathsep.join(dict.fromkeys(path)), "LANG": "C.UTF-8"}
-
-
-def _kill_group(number: int) -> None:
-    try:
-        os.killpg(number, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.github import events
 from tests.github.git_side import git
@@ -22,7 +23,7 @@ def work(hub: LocalGitHub, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def change(folder: Path, word: str) -> None:
-    """Commit a word; the workflow `ci` passes it on, `broken` breaks its training, `wait` makes it wait."""
+    """Commit a word; the workflow `ci` passes it on, `broken` breaks its training, `wait…` makes it wait."""
     (folder / "word.txt").write_text(word, encoding="utf-8")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "-m", f"say {word}")
@@ -86,6 +87,20 @@ def test_run__a_cancelled_run_says_where_it_was(hub: LocalGitHub, work: Path) ->
     assert (ci.jobs["plan"].conclusion, ci.jobs["train"].conclusion) == ("success", "cancelled")
     assert (ci.step("train", "train"), ci.step("train", "after")) == ("cancelled", "skipped")
     assert {ci.jobs[name].conclusion for name in ("gate", "deploy/publish")} == {"skipped"}  # neither had begun
+
+
+def test_run__that_takes_too_long_tells_what_it_waits_for(hub: LocalGitHub, work: Path) -> None:
+    with pytest.raises(AssertionError, match=r"ci.yml took longer than 1 s; its processes:\n") as raised:
+        events.pull_request(hub, opened(hub, work, "waits"), timeout=1)
+    assert "act pull_request" in str(raised.value)
+    assert "the last calls of GitHub:\n" in str(raised.value)
+
+
+def test_run__is_ended_if_what_was_to_happen_meanwhile_fails(hub: LocalGitHub, work: Path) -> None:
+    before = set(psutil.Process().children())
+    with pytest.raises(ZeroDivisionError):
+        events.pull_request(hub, opened(hub, work, "wait-for-it"), at_step=("train", "train"), then=lambda: 1 / 0)
+    assert psutil.wait_procs(set(psutil.Process().children()) - before, timeout=60)[1] == []
 
 
 def test_run__is_cancelled_by_a_call_that_is_held_back(hub: LocalGitHub, work: Path) -> None:
