@@ -22,7 +22,7 @@ from serve_models import FOLDER, TEST, TRAIN, prepare
 from textgate.errors import CannotTell, run
 from textgate.files import read_jsonl, write_jsonl
 
-ROUNDS = 3
+ROUNDS = 2
 GOAL = 1.8
 ROWS = 4000
 PIECE = 4  # the work without Ray is the file's first quarter

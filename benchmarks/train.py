@@ -33,10 +33,10 @@ ROWS = 3200
 # The peer's own: of 1e-4, 2e-4 and 4e-4 (which is ours) that of the best validation macro-F1: 0.914, 0.916 and 0.899.
 # With 4e-4 it learned nothing at all in one of three trainings (0.261).
 PEER_LEARNING_RATE = 2e-4
+LITTLE = 0.05  # of macro-F1: the same training of the peer gave 0.895 to 0.914 in four runs
 SETTINGS = ("max_tokens", "batch_size", "epochs", "warmup_share", "freeze_layers")
-OURS, TOGETHER = "ours", "ours, two processes of one thread"
+OURS = "ours"
 TUNED, TUTORIAL = "Trainer, tuned, same parts frozen", "Trainer, tutorial"
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 @dataclass
@@ -48,9 +48,9 @@ class Bench:
     rows: dict[str, Any]
     found: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
-    def trained(self, name: str, *, peer: str = "", by: tuple[str, ...] = ()) -> dict[str, Any]:
+    def trained(self, name: str, *, peer: str = "") -> dict[str, Any]:
         """Train in a process of its own, on two cores, and return what it prints last."""
-        ours = (sys.executable, *by, ROOT / "benchmarks" / "train_ours.py", self.base, FILE)
+        ours = (sys.executable, ROOT / "benchmarks" / "train_ours.py", self.base, FILE)
         done = subprocess.run(
             (PYTHON, PEER, peer, self.base, FILE) if peer else ours,
             cwd=ROOT,
@@ -66,9 +66,9 @@ class Bench:
         self.found.setdefault(name, []).append(found)
         return found
 
-    def case(self, name: str, **how: Any) -> Callable[[], float]:
+    def case(self, name: str, peer: str = "") -> Callable[[], float]:
         """Return what trains and returns its seconds."""
-        return lambda: float(self.trained(name, **how)["seconds"])
+        return lambda: float(self.trained(name, peer=peer)["seconds"])
 
     def tutorial(self) -> float:
         """Return the seconds of all steps, from a quarter of one, without optimiser, loading and scoring."""
@@ -95,9 +95,10 @@ def prepare() -> Bench:
 
 
 def learned(bench: Bench) -> tuple[dict[str, float | str], bool]:
-    """Return the macro-F1 of ours and of the nearest peer in each round, and whether they are always equal.
+    """Return the macro-F1 of ours and of the nearest peer in each round, and whether their times can be compared.
 
-    Equal: the interval of the difference holds 0. Raises CannotTell if one has trained for more epochs than the other.
+    They can if ours never learned less (the interval of the difference reaches 0 or more), and the peer, which would
+    need more time to learn as much, not less than a little. Raises CannotTell if one has trained for more epochs.
     """
     truth, deltas = np.array(bench.rows["valid"]["labels"]), []
     for pair in zip(bench.found[OURS], bench.found[TUNED], strict=True):
@@ -111,17 +112,17 @@ def learned(bench: Bench) -> tuple[dict[str, float | str], bool]:
         "macro-F1, ours - tuned (95 % interval)": [change(one.delta) for one in deltas],
     }
     shown = {name: "; ".join(values) for name, values in figures.items()}
-    return shown, all(one.delta.low <= 0 <= one.delta.high for one in deltas)
+    return shown, all(one.delta.high >= 0 and one.candidate - one.reference <= LITTLE for one in deltas)
 
 
-def results(bench: Bench, measured: Rounds, once: dict[str, float]) -> list[Result]:
-    """Return the two ratios; `once` are the seconds of what was not measured in each round."""
+def results(bench: Bench, measured: Rounds, once: float) -> list[Result]:
+    """Return the two ratios; `once` are the seconds of the tutorial, which was not measured in each round."""
     same, equal = learned(bench)
     used = ([one["processor_seconds"] for one in bench.found[name]] for name in (TUNED, OURS))
     figures = {f"{name} (s)": round(value, 1) for name, value in measured.medians(*measured.figures).items()}
     figures |= {"rows": len(bench.rows["train"]["labels"]), "epochs": bench.rows["settings"]["epochs"]}
     figures |= {f"processor seconds of {TUNED} / {OURS}": str(ratio(*used))}
-    figures |= {f"{name}, once (s)": round(seconds, 1) for name, seconds in once.items()} | same
+    figures |= {f"{TUTORIAL}, once (s)": round(once, 1)} | same
     scaled = "ours whole; the tutorial's a quarter of a step, times four, times the steps: no optimiser, loading or "
     scaled += "scoring; what it would have learned is not known"
 
@@ -139,8 +140,9 @@ def results(bench: Bench, measured: Rounds, once: dict[str, float]) -> list[Resu
             versions=versions(),
         )
 
-    besides, limits = "; the interval of the change of macro-F1 holds 0", "" if equal else "they did not learn the same"
-    tutorial = ratio([once[TUTORIAL]] * ROUNDS, measured.figures[OURS])
+    besides = f"; ours has learned no less (interval of the change of macro-F1), the peer within {LITTLE:g}"
+    limits = "" if equal else "they did not learn the same"
+    tutorial = ratio([once] * ROUNDS, measured.figures[OURS])
     return [
         made("train-tutorial", tutorial, TUTORIAL, 15, "", scaled, fair=True),
         made("train-tuned", measured.ratio(TUNED, OURS), TUNED, 1.5, besides, limits, fair=equal),
@@ -152,9 +154,7 @@ def main() -> int:
     bench = prepare()
     cases = {OURS: bench.case(OURS), TUNED: bench.case(TUNED, peer="tuned")}
     measured = interleave(cases, ROUNDS)
-    # One has no goal, the other is ten times beyond it, and a round of both takes three minutes.
-    once = {TOGETHER: bench.case(TOGETHER, by=TORCHRUN)(), TUTORIAL: bench.tutorial()}
-    found = results(bench, measured, once)
+    found = results(bench, measured, bench.tutorial())  # once: it is ten times beyond its goal
     for result in found:
         result.save()
     return int(not all(result.met for result in found))
