@@ -56,6 +56,17 @@ def test_save_transformer__attention_activation_and_sum_with_norm_are_one_operat
         assert [kinds[name] for name in names] == [layers, layers, 2 * layers, 0, 0]
 
 
+def test_save_transformer__the_last_layer_goes_on_with_the_first_token_alone(trained, tiny_base, tmp_path):
+    save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
+    made = onnx.load(tmp_path / "onnx" / "model.onnx")
+    sums = [node.output[0] for node in made.graph.node if node.op_type == "SkipLayerNormalization"]
+    made.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sums)
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    tokens = np.full((2, 5), 7)
+    found = session.run(sums, {"input_ids": tokens, "attention_mask": np.ones_like(tokens)})
+    assert [states.shape[1] for states in found] == [5, 5, 5, 1]
+
+
 def test_save_transformer__writes_files_that_the_policy_vouches_for_and_no_others(trained, tiny_base, tmp_path):
     save_transformer(trained[0], tiny_base, task(int8=True), tmp_path)
     assert set(vouch_folder(tmp_path)) == {

@@ -17,7 +17,7 @@ from transformers import (
 
 from textgate.models.transformer import Encoder
 from textgate.train import finetune
-from textgate.train.network import Texts, keep_states, lean_layers, working_copy
+from textgate.train.network import Texts, first_token_alone, keep_states, lean_layers, working_copy
 from textgate.train.pretrained import pretrained
 from textgate.train.processes import Processes
 
@@ -150,6 +150,19 @@ def test_lean_layers__scores_and_gradients_are_those_of_the_model(model, texts):
         one.square().sum().backward()
     for name, ours, whole in zip(names, network.parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, whole.grad, atol=1e-3, rtol=1e-3, msg=name)
+
+
+def test_first_token_alone__scores_are_those_of_all_tokens_and_nothing_stays_behind(model, texts):
+    encoder = getattr(model, model.base_model_prefix)
+    shapes = []
+    encoder.encoder.register_forward_hook(lambda _, __, found: shapes.append(found.last_hidden_state.shape[1]))
+    whole = batched(model, texts)
+    lengths = shapes.copy()
+    with first_token_alone(model):
+        torch.testing.assert_close(batched(model, texts), whole, atol=1e-5, rtol=1e-5)
+    assert min(lengths) > 1
+    assert shapes[len(lengths) :] == [1] * len(lengths)
+    assert torch.equal(batched(model, texts), whole)
 
 
 def test_working_copy__leaves_the_model_as_it_is(model):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -119,6 +120,18 @@ def lean_layers(work: PreTrainedModel) -> None:
     if not work.config.hidden_dropout_prob and _plain(layers):
         for number, layer in enumerate(layers):
             layers[number] = _Lean(layer, slice(1) if number == len(layers) - 1 else slice(None))
+
+
+@contextmanager
+def first_token_alone(model: torch.nn.Module) -> Iterator[None]:
+    """Let the last layer go on behind its attention with what the classifier reads, as long as this context lasts."""
+    last = [layer.attention for layer in model.modules() if isinstance(layer, PLAIN_LAYERS)][-1:]
+    hooks = [part.register_forward_hook(lambda _, __, found: (found[0][:, :1], *found[1:])) for part in last]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _plain(layers: torch.nn.ModuleList) -> bool:
