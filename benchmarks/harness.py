@@ -91,6 +91,7 @@ class Result(Record):
     met: bool
     ratio: Ratio | None
     figures: dict[str, float | str]
+    beside: tuple[str, ...] = ()  # figures that the tables show, too: what the goal names
     limits: str  # what keeps it from more, or, if the goal is missed, what limits it; "" if nothing is worth saying
     load: tuple[float, ...]  # runnable processes of the whole machine at the start of each round
     machine: Machine = Field(default_factory=machine)

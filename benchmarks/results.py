@@ -98,8 +98,9 @@ def _section(result: Result, plots: Path, now: str) -> list[str]:
 
 
 def _measured(result: Result) -> str:
-    first = [f"{name} {_figure(value)}" for name, value in result.figures.items()][:2]
-    return str(result.ratio or "; ".join(first))
+    names = result.beside or tuple(result.figures)[: 0 if result.ratio else 2]
+    ratio = [str(result.ratio)] if result.ratio else []
+    return "; ".join(ratio + [f"{name} {_figure(result.figures[name])}" for name in names])
 
 
 def _figure(value: float | str) -> str:

@@ -34,6 +34,7 @@ ROWS = 3200
 # With 4e-4 it learned nothing at all in one of three trainings (0.261).
 PEER_LEARNING_RATE = 2e-4
 LITTLE = 0.05  # of macro-F1: the same training of the peer gave 0.895 to 0.914 in four runs
+CHANGE = "macro-F1, ours - tuned (95 % interval)"
 SETTINGS = ("max_tokens", "batch_size", "epochs", "warmup_share", "freeze_layers")
 OURS = "ours"
 TUNED, TUTORIAL = "Trainer, tuned, same parts frozen", "Trainer, tutorial"
@@ -109,7 +110,7 @@ def learned(bench: Bench) -> tuple[dict[str, float | str], bool]:
     figures = {
         f"{OURS}: validation macro-F1": [f"{one.candidate:.4f}" for one in deltas],
         f"{TUNED}: validation macro-F1": [f"{one.reference:.4f}" for one in deltas],
-        "macro-F1, ours - tuned (95 % interval)": [change(one.delta) for one in deltas],
+        CHANGE: [change(one.delta) for one in deltas],
     }
     shown = {name: "; ".join(values) for name, values in figures.items()}
     return shown, all(one.delta.high >= 0 and one.candidate - one.reference <= LITTLE for one in deltas)
@@ -126,26 +127,27 @@ def results(bench: Bench, measured: Rounds, once: float) -> list[Result]:
     scaled = "ours whole; the tutorial's a quarter of a step, times four, times the steps: no optimiser, loading or "
     scaled += "scoring; what it would have learned is not known"
 
-    def made(name: str, found: Ratio, peer: str, least: float, besides: str, limits: str, *, fair: bool) -> Result:
+    def made(name: str, found: Ratio, peer: str, least: float, limits: str, more: str = "") -> Result:
         return Result(
             name=name,
             what=f"seconds of training on the same rows: {peer} / {OURS}",
             command="make bench-train",
-            goal=f"≥ {least:g}{besides}",
-            met=fair and found.median >= least,
+            goal=f"≥ {least:g}{more}",
+            met=found.median >= least and (equal or not more),
             ratio=found,
             figures=figures,
             limits=limits,
             load=measured.load,
             versions=versions(),
+            beside=(CHANGE,) if more else (),
         )
 
-    besides = f"; ours has learned no less (interval of the change of macro-F1), the peer within {LITTLE:g}"
+    more = f"; ours has learned no less (interval of the change of macro-F1), the peer within {LITTLE:g}"
     limits = "" if equal else "they did not learn the same"
     tutorial = ratio([once] * ROUNDS, measured.figures[OURS])
     return [
-        made("train-tutorial", tutorial, TUTORIAL, 15, "", scaled, fair=True),
-        made("train-tuned", measured.ratio(TUNED, OURS), TUNED, 1.5, besides, limits, fair=equal),
+        made("train-tutorial", tutorial, TUTORIAL, 15, scaled),
+        made("train-tuned", measured.ratio(TUNED, OURS), TUNED, 1.5, limits, more),
     ]
 
 

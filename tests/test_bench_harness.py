@@ -81,6 +81,11 @@ def test_page__a_goal_without_a_ratio_shows_its_first_figures(tmp_path):
     assert "| ours (1/s) 5; b (1/s) 2,000.5 |" in results.page([made(ratio=None, figures=figures)], tmp_path, "now")
 
 
+def test_page__a_ratio_has_the_figures_beside_it_that_its_goal_names(tmp_path):
+    text = results.page([made(beside=("b (1/s)",))], tmp_path, "now")
+    assert "| a second: ours / b | 2.50 (2.25 … 3.00); b (1/s) 2 | ≥ 2 | met |" in text
+
+
 def test_page__machines_do_not_share_a_table():
     other = harness.machine().model_copy(update={"processor": "Another", "cores": 64})
     text = results.page([made(), made(name="c", machine=other), made(name="d")], BENCHMARKS, "now")
