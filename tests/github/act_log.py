@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.github.exchange import moment, now
+from tests.github.shells import ENDED, heard
 from tests.github.workflow_file import Workflow, step_name
 
 UNMAPPED = re.compile(r"Skipping unsupported platform -- Try running with `-P (.+)=\.\.\.`")
@@ -57,7 +58,11 @@ class Log:
             said = json.loads(line)
         except ValueError:
             said = {"msg": line}
-        message = said.get("msg", "")
+        message, ended, pipe = said.get("msg", "").partition(ENDED)
+        if ended:
+            heard(pipe.strip())
+            if not message:
+                return
         self.text += f"[{said.get('job', '').strip()}] {message.rstrip()}\n"
         job = self._job(said)
         if job is None:

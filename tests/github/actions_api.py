@@ -15,6 +15,11 @@ def _run(hub, number: str) -> dict:
     return found
 
 
+def _newest_first(hub) -> list[dict]:
+    """Return a copy: runs that go on side by side are registered while this one is asked for."""
+    return list(hub.runs.values())[::-1]
+
+
 def _shown(run: dict) -> dict:
     return {name: value for name, value in run.items() if name != "jobs"}
 
@@ -31,14 +36,12 @@ def _fits(run: dict, query: dict[str, str]) -> bool:
 
 
 def runs(hub, request: Request) -> Reply:
-    found = [_shown(run) for run in reversed(hub.runs.values()) if _fits(run, request.query)]
+    found = [_shown(run) for run in _newest_first(hub) if _fits(run, request.query)]
     return listing(request, hub.at("actions/runs"), found, "workflow_runs")
 
 
 def runs_of(hub, request: Request, workflow: str) -> Reply:
-    mine = [
-        run for run in reversed(hub.runs.values()) if workflow in (str(run["workflow_id"]), run["path"].split("/")[-1])
-    ]
+    mine = [run for run in _newest_first(hub) if workflow in (str(run["workflow_id"]), run["path"].split("/")[-1])]
     found = [_shown(run) for run in mine if _fits(run, request.query)]
     return listing(request, hub.at(f"actions/workflows/{workflow}/runs"), found, "workflow_runs")
 

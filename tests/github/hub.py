@@ -8,7 +8,6 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,8 +16,6 @@ from tests.github.emulator import BOT, OWNER, REPOSITORY, Emulator
 from tests.github.exchange import Refusal, Reply, Token
 from tests.github.git_side import BareRepository, git
 from tests.github.proxy import HOME, Door, Fault, Hold, ask_emulator
-
-CANCEL = "cancel"  # what a `then` of the runner returns to have the run cancelled
 
 
 class LocalGitHub:
@@ -84,7 +81,7 @@ class LocalGitHub:
         data = None if body is None else json.dumps(body).encode()
         asked = urllib.request.Request(address, data, headers, method=method)
         try:
-            with urllib.request.urlopen(asked, context=self._trust, timeout=30) as answer:
+            with urllib.request.urlopen(asked, context=self._trust, timeout=300) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"null")
@@ -101,18 +98,13 @@ class LocalGitHub:
         """Answer the next calls whose path fits with an error, when `after` others were answered; 0 drops the line."""
         self._door.faults.append(Fault(method, path, status, times, headers or {}, message or "Server Error", after))
 
-    def hold(self, method: str, path: str, after: int) -> Callable[[], str]:
+    def hold(self, method: str, path: str, after: int) -> Hold:
         """Leave one call whose path fits unanswered, when `after` others of its kind were answered.
 
         Returned is a `then` for the runner: it waits until that call has come, and has the run cancelled.
         """
         self._door.holds.append(hold := Hold(method, path, after))
-
-        def cancel() -> str:
-            assert hold.reached.wait(60), f"{method} {path} was not called {after + 1} times"
-            return CANCEL
-
-        return cancel
+        return hold
 
     def corrupt(self, asset: str) -> None:
         """Change the stored bytes of the newest asset of that name, behind everybody's back."""

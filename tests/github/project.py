@@ -12,7 +12,8 @@ from tests.github.hub import LocalGitHub
 from tests.github.runner import PROJECT
 from tests.project import edit, write_settings
 
-TESTS = ("tests/test_errors.py", "tests/test_files.py")  # the job `test` runs them: a user's own tests, small and quick
+# What the job `test` runs: a user's own tests, small and quick, with what they import.
+TESTS = ("tests/test_errors.py", "tests/test_files.py", "tests/run_script.py")
 WORDS = {
     "weather": "rain sun cloud wind storm snow frost fog thunder breeze sky warm cold forecast drizzle",
     "kitchen": "pan oven spoon flour butter salt onion stew bake fry knife plate soup dough pepper",

@@ -38,13 +38,20 @@ class Fault:
 
 @dataclass
 class Hold:
-    """Does not answer the call before which `left` others of its kind were answered; the hub's end lets it go."""
+    """Does not answer the call before which `left` others of its kind were answered; the hub's end lets it go.
+
+    As a `then` of the runner it waits until that call has come, and has the run cancelled.
+    """
 
     method: str
     path: str
     left: int
     reached: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self) -> None:
+        """Wait for the call; AssertionError if it does not come."""
+        assert self.reached.wait(300), f"{self.method} {self.path} was not called often enough"
 
     def meet(self, method: str, path: str) -> None:
         """Wait here if this is the call; raise Refusal when that is over."""
@@ -163,7 +170,7 @@ def ask_emulator(hub, method: str, path: str, body: bytes, token: Token) -> tupl
     headers = {"Authorization": f"token {token_of(token.login)}", "Content-Type": "application/json"}
     asked = urllib.request.Request(f"{hub.emulator.url}{path}", body or None, headers, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=30) as answer:
+        with urllib.request.urlopen(asked, timeout=300) as answer:
             return answer.status, dict(answer.headers), answer.read()
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read()

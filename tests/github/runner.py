@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,10 @@ from tests.github.act_log import Log
 from tests.github.emulator import OWNER
 from tests.github.exchange import now
 from tests.github.git_side import git
-from tests.github.hub import CANCEL, LocalGitHub
-from tests.github.stuck import end, give_up
+from tests.github.hub import LocalGitHub
+from tests.github.proxy import Hold
+from tests.github.shells import ENDED, Gate
+from tests.github.stuck import Silence, end, end_steps, give_up
 from tests.github.workflow_file import Workflow, local_actions
 
 HERE = Path(__file__).resolve().parent
@@ -73,8 +74,9 @@ def run(
 
     The token has the permissions that the workflow's jobs ask for (all of them together), or reads alone if
     `read_only`, as for a fork. `labels`: self-hosted labels for which there is a machine. `at_step` (job, step): when
-    that step begins, `then` is called; without `then`, or if it returns CANCEL, the run is cancelled. `timeout` is in
-    seconds.
+    that step begins, `then` is called, and the step waits for its end; without `then` the run is cancelled. With
+    `hub.hold` as `then` the step goes on, and the run is cancelled when the call has come. It is given up when it has
+    said nothing for `timeout` seconds.
     """
     started = _Started(hub, workflow, event_name, dict(event), sha, read_only)
     command = started.command({**hub.variables, **(variables or {})}, secrets or {}, labels)
@@ -119,20 +121,22 @@ class _Started:
         return self.hub.register(self.number, self.facts | times, jobs)
 
     def follow(self, command: list[str], at_step: tuple | None, then: Callable | None, timeout: float) -> Run:
-        """Let act work and report; AssertionError if it takes too long, or breaks in another way than a job does."""
+        """Let act work and report; AssertionError if it falls silent, or breaks in another way than a job does."""
         log, cancelled, errors = Log(self.workflow), False, self.folder / "act.log"
+        gate = Gate(self.folder, at_step)
         with errors.open("w") as file:
             pipes = {"stdout": subprocess.PIPE, "stderr": file, "text": True}
             process = subprocess.Popen(command, env=self._environment(), start_new_session=True, **pipes)
         stuck: list[str] = []
-        late = threading.Timer(timeout, lambda: stuck.append(give_up(process.pid)))
-        late.daemon = True
-        late.start()
+        silence = Silence(timeout, lambda: stuck.append(give_up(process.pid)))
+        silence.start()
         try:
             for line in process.stdout or ():
+                silence.heard()
                 log.add(line)
                 if at_step and log.running(*at_step):
-                    at_step, cancelled = None, then is None or then() == CANCEL
+                    at_step, cancelled = None, then is None or isinstance(then, Hold)
+                    self._then(then, gate)
                     if cancelled:
                         end(process.pid)
             code = process.wait()
@@ -140,23 +144,34 @@ class _Started:
             end(process.pid)
             raise
         finally:
-            late.cancel()
-        late.join()
+            silence.end()
+            gate.open()
+            end_steps(self.folder)
+        silence.join()
         said = errors.read_text(encoding="utf-8")
         jobs = log.jobs(cancelled=cancelled)
         conclusion = "cancelled" if cancelled else log.conclusion()
         # First: `give_up` also waits for act, and then nobody else learns with which code it ended.
-        assert not stuck, self._too_long(timeout, stuck[0], log.text, said)
+        assert not stuck, self._silent(timeout, stuck[0], log.text, said)
         assert cancelled or (code == 0) == (conclusion != "failure"), f"act ended with {code}:\n{log.text}{said}"
         api = self._register("completed", conclusion, [job.shown(self.hub.host) for job in jobs.values()])
         shutil.rmtree(self.folder / "work", ignore_errors=True)
         return Run(self.number, conclusion, jobs, api, log.text + said)
 
-    def _too_long(self, timeout: float, processes: str, said: str, errors: str) -> str:
+    @staticmethod
+    def _then(then: Callable | None, gate: Gate) -> None:
+        """Do what a test wants when a step begins; what it waits for in a step that goes on, a gate must not keep."""
+        if isinstance(then, Hold):
+            gate.open()
+        if then is not None:
+            then()
+            gate.open()
+
+    def _silent(self, timeout: float, processes: str, said: str, errors: str) -> str:
         """Return why a run was given up: the end of what it said comes last, and is the most of it."""
         calls = "\n".join(f"{method} {path}" for method, path in self.hub.seen[-5:])
         where = f"its processes:\n{processes}\nthe last calls of GitHub:\n{calls}\nact itself:\n{errors[:MOST_SAID]}"
-        return f"{self.path} took longer than {timeout} s; {where}\nits log ends with:\n{said[-MOST_SAID:]}"
+        return f"{self.path} said nothing for {timeout} s; {where}\nits log ends with:\n{said[-MOST_SAID:]}"
 
     def command(self, variables: Mapping[str, str], secrets: Mapping[str, str], labels: tuple[str, ...]) -> list[str]:
         """Return the call of act."""
@@ -194,6 +209,8 @@ class _Started:
             "NODE_EXTRA_CA_CERTS": str(hub.authority),
             "GH_HOST": hub.host,
             "LOCAL_HUB": str(hub.folder),
+            "LOCAL_RUN": str(self.folder),
+            "LOCAL_ENDED": ENDED,
             "LOCAL_PROJECT": str(PROJECT),
             "LOCAL_PYTHON": sys.executable,
             "LOCAL_GH": program("gh"),

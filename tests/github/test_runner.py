@@ -89,8 +89,8 @@ def test_run__a_cancelled_run_says_where_it_was(hub: LocalGitHub, work: Path) ->
     assert {ci.jobs[name].conclusion for name in ("gate", "deploy/publish")} == {"skipped"}  # neither had begun
 
 
-def test_run__that_takes_too_long_tells_what_it_waits_for(hub: LocalGitHub, work: Path) -> None:
-    with pytest.raises(AssertionError, match=r"ci.yml took longer than 1 s; its processes:\n") as raised:
+def test_run__that_says_nothing_more_tells_what_it_waits_for(hub: LocalGitHub, work: Path) -> None:
+    with pytest.raises(AssertionError, match=r"ci.yml said nothing for 1 s; its processes:\n") as raised:
         events.pull_request(hub, opened(hub, work, "waits"), timeout=1)
     assert "act pull_request" in str(raised.value)
     assert "the last calls of GitHub:\n" in str(raised.value)
@@ -112,6 +112,17 @@ def test_run__is_cancelled_by_a_call_that_is_held_back(hub: LocalGitHub, work: P
     assert hub.comments(number) == []
     assert events.workflow_run(hub, ci).conclusion == "success"
     assert len(hub.comments(number)) == 1
+
+
+def test_run__all_that_a_failed_step_said_is_heard(hub: LocalGitHub, work: Path) -> None:
+    run = events.dispatch(hub, "fails.yml", {})
+    assert (run.conclusion, run.step("fails", "seq")) == ("failure", "failure")
+    assert run.said("fails").split() == [str(number) for number in range(1, 20001)]
+
+
+def test_run__a_step_waits_for_what_happens_when_it_begins(hub: LocalGitHub, work: Path) -> None:
+    run = events.dispatch(hub, "fails.yml", {}, at_step=("fails", "seq"))
+    assert (run.conclusion, run.step("fails", "seq"), run.said("fails")) == ("cancelled", "cancelled", "")
 
 
 def test_run__something_can_happen_when_a_step_begins(hub: LocalGitHub, work: Path) -> None:
