@@ -7,7 +7,7 @@ import time
 import jwt
 from cryptography.hazmat.primitives import hashes, hmac, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from tests.access_server import ALL, AUDIENCE, EC, ISSUER, OTHER, RSA, claims, published, token
+from tests.access_server import ALL, AUDIENCE, EC, ISSUER, LEEWAY, LIFE, OTHER, RSA, claims, published, token
 
 WEAK = rsa.generate_private_key(65537, 1024)
 PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -49,10 +49,10 @@ NOT_OURS = "algorithm is not allowed"
 BY_HMAC = {"alg": "HS256", "kid": "rsa"}
 DETACHED = {"alg": "RS256", "kid": "rsa", "b64": False, "crit": ["b64"]}
 ATTACKS = {
-    "expired": ("ExpiredSignatureError", lambda: token(exp=int(time.time()) - 11)),
+    "expired": ("ExpiredSignatureError", lambda: token(exp=int(time.time()) - LEEWAY - 1)),
     "never ends": ("MissingRequiredClaimError", lambda: token(exp=None)),
-    "not yet valid": ("ImmatureSignatureError", lambda: token(nbf=int(time.time()) + 60)),
-    "issued in the future": ("ImmatureSignatureError", lambda: token(iat=int(time.time()) + 60)),
+    "not yet valid": ("ImmatureSignatureError", lambda: token(nbf=int(time.time()) + LIFE)),
+    "issued in the future": ("ImmatureSignatureError", lambda: token(iat=int(time.time()) + LIFE)),
     "no time of issue": ("MissingRequiredClaimError", lambda: token(iat=None)),
     "wrong audience": ("InvalidAudienceError", lambda: token(aud="other")),
     "audience with a longer name": ("InvalidAudienceError", lambda: token(aud=AUDIENCE + "2")),

@@ -28,6 +28,7 @@ OTHER = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 ISSUER, AUDIENCE = "https://issuer.example/", "textgate"
+LEEWAY, LIFE = 300, 3600  # seconds that even a machine that stands still for a while does not need
 OFF = {"clients": {"kind": "off"}, "metrics": "open", "explain": "open", "rate": None}
 
 
@@ -38,7 +39,7 @@ def config(**changes):
 def jwt_config(jwks, **changes):
     ways = ("RS256", "PS256", "ES256", "EdDSA")
     base = {"kind": "jwt", "issuer": ISSUER, "audience": AUDIENCE, "jwks": str(jwks), "algorithms": ways}
-    return Jwt.model_validate(base | {"leeway_seconds": 10, "refresh_seconds": 600, "keep_seconds": 3600} | changes)
+    return Jwt.model_validate(base | {"leeway_seconds": LEEWAY, "refresh_seconds": 600, "keep_seconds": 3600} | changes)
 
 
 def published(*keys, **changes):
@@ -57,7 +58,7 @@ ALL = published(("rsa", RSA), ("ec", EC), ("ed", ED))
 
 def claims(**changes):
     now = int(time.time())
-    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "nbf": now, "exp": now + 60, "scope": "predict"}
+    said = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ada", "iat": now, "nbf": now, "exp": now + LIFE, "scope": "predict"}
     return {name: value for name, value in (said | changes).items() if value is not None}
 
 
@@ -96,7 +97,7 @@ def serving(made):
         yield socket.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Answer:
 
 def ask(port, path="/predict", *headers, method="GET", body=None):
     """Ask with (name, value) headers, of which one may stand there twice."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.putrequest(method, path)
     content = (body or "").encode()
     for name, value in (*headers, ("Content-Length", str(len(content)))):
@@ -156,7 +157,7 @@ def issuing(folder, monkeypatch):
                 self.wfile.write(content[:1])
                 content = content[1:]
                 issuer.reached.set()
-                issuer.drip.wait(30)
+                issuer.drip.wait(60)
             with contextlib.suppress(OSError):  # whoever has read enough has gone
                 self.wfile.write(content)
 

@@ -1,15 +1,17 @@
 """Kills batch scoring at many moments: `python batch_killed.py FOLDER MODEL FORMAT ROWS MOMENTS`.
 
 It scores FOLDER/in.FORMAT in children of its own, so that Python and numpy are imported once and the moments fall into
-the work. The first child is left in peace. Each later run is killed twice, when some of its rows are done and when more
-are, and begun again until it ends. For each, a line of JSON says how often it was killed, whether an output was there
-before it was whole, and whether the end is the first run's, byte for byte.
+the work. The first child is left in peace. Each later run is killed twice, and begun again until it ends: first when it
+stands still, before it scores some window, then at whatever it does when more rows are done. For each, a line of JSON
+says how often it was killed, whether an output was there before it was whole, and whether the end is the first run's,
+byte for byte.
 """
 
 import json
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,16 +20,34 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 from tests.batch_example import settings  # noqa: E402
 
 from textgate.batch.batch import batch  # noqa: E402
+from textgate.batch.workers import Workers, local  # noqa: E402
 
 
-def begin(source, target, model):
+def stopping(rows):
+    """Return who scores until it is handed a window that ends behind so many rows: then this process stands still."""
+
+    @contextmanager
+    def engine(*wanted):
+        with local(*wanted) as workers:
+
+            def submit(window):
+                if window.place.rows > rows:
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                return workers.submit(window)
+
+            yield Workers(workers.count, submit)
+
+    return engine
+
+
+def begin(source, target, model, engine=local):
     """Score in a child process and return its number."""
     number = os.fork()
     if number:
         return number
     code = 70
     try:
-        batch(source, target, model, "text", None, settings())
+        batch(source, target, model, "text", None, settings(), engine)
         code = 0
     except BaseException as error:  # noqa: BLE001 - a child must never come back
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
@@ -59,6 +79,13 @@ def rows_done(state):
         return 0
 
 
+def killed_stopped(number):
+    """Kill a child when it stands still; return whether it lived so long."""
+    os.waitid(os.P_PID, number, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+    os.kill(number, signal.SIGKILL)
+    return end(number)
+
+
 def killed_behind(number, rows, state):
     """Kill a child as soon as so many rows are done; return whether it lived so long."""
     while rows_done(state) < rows and os.waitid(os.P_PID, number, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -78,13 +105,13 @@ def main():
 
         pa.array(["a"])  # looks for pandas, and imports it
 
-    def child():
-        return begin(str(folder / f"in.{form}"), str(target), model)
+    def child(engine=local):
+        return begin(str(folder / f"in.{form}"), str(target), model, engine)
 
     end(child())
     wanted = left(folder)
     for moment in range(moments):
-        kills = killed_behind(child(), rows * moment // moments, state)
+        kills = killed_stopped(child(stopping(rows * moment // moments)))
         early = target.exists() and target.read_bytes() not in wanted[1]
         if state.exists() or not target.exists():  # a busy machine may kill too late
             kills += killed_behind(child(), rows * (moment + 1) // (moments + 1), state)

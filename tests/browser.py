@@ -50,7 +50,8 @@ def start_browser(profile):
 
 
 def open_page(browser, address, size=DESKTOP, scheme="light"):
-    """Open an address on a screen of some size, with empty logs."""
+    """Open an address on a screen of some size, with empty logs: what was open before asks for nothing any more."""
+    browser.get("about:blank")
     metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     feature = {"name": "prefers-color-scheme", "value": scheme}

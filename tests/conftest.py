@@ -86,6 +86,12 @@ def transformer_bundle(trained, tmp_path_factory):
 
 
 @pytest.fixture
+def tended(monkeypatch):
+    """Let a test look after its audit logs at moments of its own: no thread does meanwhile."""
+    monkeypatch.setattr("textgate.serve.audit.log.SYNC_SECONDS", 86_400)
+
+
+@pytest.fixture
 def wheel_base(tmp_path, monkeypatch):
     """Return the description of a tiny wheel that lies in an empty cache; no package index can be reached."""
     from textgate.train.e5 import convert

@@ -117,7 +117,7 @@ class ReleaseServer:
             if self.half:
                 self.releases[-1]["assets"][-1].update(state="starter", size=0, digest=None)
             self.reached.set()
-            self.go_on.wait(60)
+            self.go_on.wait(600)
 
     def _handler(self):
         server = self

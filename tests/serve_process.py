@@ -18,7 +18,19 @@ from tests.project import EXAMPLE
 from tests.small import fit_tfidf, seal_small
 
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 60  # on a busy machine
+START_SECONDS = 300  # on a busy machine
+HOUR, NOTICE_S = 3600, 0.05
+PATIENT = {  # no limit in time ends what a test is not about, however slow the machine or long it stands still
+    "listen": {
+        "header_seconds": HOUR,
+        "body_seconds": HOUR,
+        "keep_alive_seconds": HOUR,
+        "drain_seconds": HOUR,
+        "notice_seconds": NOTICE_S,
+    },
+    "limits": {"wait_ms": HOUR * 1000},
+    "explain": {"seconds": HOUR},
+}
 
 
 def small_bundle(folder, seed=1):
@@ -50,11 +62,12 @@ def until(true, seconds=START_SECONDS):
 class ServeProcess:
     """scripts/serve.py; ready when it is made. Its audit log lies in `folder`/audit unless `audit` says another."""
 
-    def __init__(self, folder, model, *, port=0, python=sys.executable, wait=True, **sections):
-        """Start it; `wait=False` does not wait until it is ready."""
+    def __init__(self, folder, model, *, port=0, python=sys.executable, wait=True, patient=True, **sections):
+        """Start it; `wait=False` does not wait until it is ready, `patient=False` keeps the limits in time."""
         self.folder = Path(folder)
-        sections["audit"] = {"folder": str(self.folder / "audit")} | sections.get("audit", {})
-        sections["listen"] = {"notice_seconds": 0.05} | sections.get("listen", {})
+        usual = PATIENT if patient else {"listen": {"notice_seconds": NOTICE_S}}
+        for section, values in {"audit": {"folder": str(self.folder / "audit")}, **usual}.items():
+            sections[section] = values | sections.get(section, {})
         config = config_file(self.folder / "serve.yaml", **sections)
         self._log = self.folder / "serve.log"
         self._log.touch()
@@ -87,7 +100,7 @@ class ServeProcess:
             if self._answers_ready():
                 return
             time.sleep(0.02)
-        self.process.kill()
+        self.kill()
         raise AssertionError(f"the service did not start:\n{self.text()}")
 
     def _answers_ready(self):
@@ -130,7 +143,7 @@ class ServeProcess:
 
         `end` says that nothing more will be sent, as a client that closes does.
         """
-        with socket.create_connection(self.address, timeout=20) as connection:
+        with socket.create_connection(self.address, timeout=START_SECONDS) as connection:
             with contextlib.suppress(ConnectionError):  # hung up before it had all
                 for part in parts:
                     connection.sendall(part)
@@ -138,7 +151,7 @@ class ServeProcess:
                     connection.shutdown(socket.SHUT_WR)
             return read_all(connection)
 
-    def stop(self, seconds=30):
+    def stop(self, seconds=START_SECONDS):
         """SIGTERM; return the exit code when the process has ended."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
@@ -178,7 +191,7 @@ def ask(url, body=None, headers=None):
     """Return (status, headers, body bytes), errors as well."""
     request = urllib.request.Request(url, body, headers or {})
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()

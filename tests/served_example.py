@@ -33,7 +33,10 @@ def flip(link, target):
 
 
 def config(champion, challenger=None, split=("none", 0.0), check_seconds=1000.0, lanes=1, **limits):
-    """Return the example of configs/serve.yaml for these folders; nothing is looked at again unless it is asked for."""
+    """Return the example of configs/serve.yaml for these folders.
+
+    Nothing is looked at again unless it is asked for, and nobody is turned away because the machine is slow.
+    """
     shipped = load(EXAMPLE / "serve.yaml", ServeConfig)
     models = {"champion": str(champion), "challenger": challenger and str(challenger), "check_seconds": check_seconds}
     tfidf = shipped.batching.tfidf.model_copy(update={"lanes": lanes})
@@ -42,7 +45,7 @@ def config(champion, challenger=None, split=("none", 0.0), check_seconds=1000.0,
             "batching": shipped.batching.model_copy(update={"tfidf": tfidf}),
             "models": shipped.models.model_copy(update=models),
             "split": shipped.split.model_copy(update={"kind": split[0], "share": split[1]}),
-            "limits": shipped.limits.model_copy(update=limits),
+            "limits": shipped.limits.model_copy(update={"wait_ms": 3_600_000} | limits),
         }
     )
 

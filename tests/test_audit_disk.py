@@ -10,6 +10,7 @@ from tests.serve_process import until
 from textgate.serve.audit.log import AuditLog
 
 
+@pytest.mark.usefixtures("tended")
 def test_disk__a_failure_to_force_lines_onto_it_ends_the_log_until_a_restart(tmp_path, caplog):
     log = AuditLog(config(tmp_path))
     log.append([event()])
@@ -34,6 +35,7 @@ def move_segments(folder):
         path.rename(path.with_suffix(".jsonl.1"))
 
 
+@pytest.mark.usefixtures("tended")
 @pytest.mark.parametrize("take_away", [delete, move_segments])
 def test_disk__a_log_that_somebody_deleted_or_moved_ends_until_a_restart(tmp_path, caplog, take_away):
     log = AuditLog(config(tmp_path / "log"))

@@ -8,6 +8,8 @@ from textgate.serve.audit.read import read
 from textgate.serve.audit.slots import read_anchor
 from textgate.serve.audit.verify import verify
 
+pytestmark = pytest.mark.usefixtures("tended")
+
 
 def aged(folder, *days):
     """Write one segment for each age in days, oldest first."""

@@ -18,7 +18,7 @@ from hypothesis import settings as profile
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 from tests.batch_example import LIMIT, as_bytes, read_back, records, rejects, sealed, settings, write_rows
-from tests.run_script import ROOT
+from tests.run_script import ROOT, UNCOMPILED
 from tests.small import seal_small
 
 from textgate.batch.answer import answer, score
@@ -50,7 +50,7 @@ def script(folder, *options, **standard):
     (folder / "configs").mkdir(exist_ok=True)
     (folder / "configs" / "batch.yaml").write_text(settings().model_dump_json())
     command = [sys.executable, str(ROOT / "scripts" / "batch.py"), *map(str, options)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=60, **standard)
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=300, **standard)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -279,7 +279,7 @@ def test_batch__says_why_what_it_writes_beside_the_output_cannot_be_written(tmp_
 def test_script__no_room_names_the_output_and_the_next_run_goes_on(tmp_path, model, form):
     write_rows(tmp_path / "in.jsonl", records(600))
     options = ("in.jsonl", f"out.{form}", "--model", model)
-    code, _, said = script(tmp_path, *options, preexec_fn=little_room)
+    code, _, said = script(tmp_path, *options, preexec_fn=little_room, env=os.environ | UNCOMPILED)
     why = rf"cannot tell: out\.{form}(\.part)? cannot be written \(.*File too large\): mend that, and run the same"
     assert (code, bool(re.match(why, said.decode())), said.count(b"\n")) == (2, True, 1)
     assert script(tmp_path, *options)[::2] == (0, b"600 rows scored\n")

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,14 +47,14 @@ def killed(folder, model, form, rows, moments):
 @pytest.mark.parametrize("form", ["jsonl", "csv.gz", "parquet"])
 def test_batch__killed_and_begun_again_it_leaves_the_same_bytes(tmp_path, model, form):
     found = killed(tmp_path, model, form, 300, 4)
-    assert sum(each["kills"] for each in found) >= 2  # of 8: on a busy machine, some runs end first
+    assert sum(each["kills"] for each in found) >= 4  # of 8: on a busy machine, some runs end before the second
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["jsonl", "csv", "jsonl.gz", "csv.gz", "parquet"])
 def test_batch__killed_at_fifty_moments_it_leaves_the_same_bytes(tmp_path, model, form):
     found = killed(tmp_path, model, form, 500, 50)
-    assert sum(each["kills"] for each in found) >= 25
+    assert sum(each["kills"] for each in found) >= 50
 
 
 def stopped(folder, model, name="out.jsonl", rows=40, form="jsonl"):
@@ -235,10 +235,10 @@ LARGE = {"window_rows": 1000, "window_bytes": 10**6}
 
 @pytest.fixture
 def at_work(tmp_path, model):
-    """Return the script at work with two processes, when some rows are written; ROWS and small windows take seconds."""
+    """Return the script at work with two processes, when some rows are written; ROWS in windows of one take long."""
     two = settings().processes.model_copy(update={"tfidf": 2})
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "batch.yaml").write_text(settings(processes=two).model_dump_json())
+    (tmp_path / "configs" / "batch.yaml").write_text(settings(window_rows=1, processes=two).model_dump_json())
     write_rows(tmp_path / "in.jsonl", records(ROWS))
     command = [sys.executable, ROOT / "scripts" / "batch.py", "in.jsonl", "out.jsonl", "--model", model]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -303,22 +303,17 @@ def test_batch__of_a_pipe_no_state_is_left_that_a_later_run_might_go_on_from(tmp
 
 
 def test_batch__an_input_that_changes_while_it_is_read_gives_no_output(tmp_path, model):
-    import threading
-
     source, target = write_rows(tmp_path / "in.jsonl", records(600)), tmp_path / "out.jsonl"
 
-    def change():
-        while not (tmp_path / "out.jsonl.state").exists():
-            pass
-        os.utime(source, ns=(1, 1))
+    @contextmanager
+    def changing(*wanted):
+        with local(*wanted) as workers:
+            os.utime(source, ns=(1, 1))
+            yield workers
 
-    other = threading.Thread(target=change)
-    other.start()
-    with pytest.raises(
-        CannotTell, match=r"in\.jsonl was changed while it was read: remove what is beside .*out\.jsonl"
-    ):
-        run(source, target, model)
-    other.join()
+    why = r"in\.jsonl was changed while it was read: remove what is beside .*out\.jsonl"
+    with pytest.raises(CannotTell, match=why):
+        batch(str(source), str(target), model, "text", None, settings(), changing)
     assert not target.exists()
 
 

@@ -147,7 +147,7 @@ def same_as_local(folder, model, rows):
 
 def test_batch__on_ray_a_worker_is_killed_and_the_bytes_are_those_of_one_process(tmp_path, short, model):
     rows = 12_000
-    with started(tmp_path, model, rows=rows, environment={"TMPDIR": str(short)}) as process:
+    with started(tmp_path, model, rows=rows, environment={"TMPDIR": str(short)}, window_rows=10) as process:
         written(tmp_path)
         began = [*below(process.pid), late(next(short.glob("ray-*")))]
         heard = {address for each in began for address in listening(each)}

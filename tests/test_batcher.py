@@ -12,7 +12,7 @@ from textgate.serve.batcher import Batcher, busy
 from textgate.serve.problems import Problem
 from textgate.serve.settings import Lanes, Limits
 
-SECONDS = 20  # far more than any of this takes: then something hangs
+SECONDS = 60  # far more than any of this takes: then something hangs
 
 
 class Model:

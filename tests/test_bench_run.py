@@ -75,7 +75,8 @@ def test_bench__runs_all_in_their_order_whatever_becomes_of_one_and_ends_with_th
     assert done.stdout.count("trained") == 1
     assert done.stdout.index("trained") > done.stdout.index("of 9: train,")  # what needs no model does not wait for one
     assert re.search(r"^ +\d+\.\d min  train: could not be measured$", done.stdout, re.MULTILINE)
-    assert re.search(r"^ 60\.\d min  in all$", done.stdout, re.MULTILINE)
+    whole = re.search(r"^ (\d+\.\d) min  in all$", done.stdout, re.MULTILINE)
+    assert float(whole[1]) >= 60
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("cannot tell: not measured: train: the lines above say why")
     page = (project / "benchmarks/RESULTS.md").read_text()

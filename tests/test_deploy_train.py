@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from functools import cache
@@ -12,8 +11,9 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+from tests.kept_port import kept_port
 from tests.test_deploy_kubernetes import OLDEST, problems
-from tests.test_distributed import SCRIPT, ended, project, rank, start
+from tests.test_distributed import SCRIPT, behind_an_epoch, ended, hold_up, project, rank, start
 
 from textgate import records
 from textgate.bundle import verify
@@ -87,12 +87,6 @@ def test_dockerfile__has_no_finding_and_its_builder_gets_what_it_copies():
     assert all((TRAIN.parent.parent / name).exists() for name in copied)
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def machine(folder, number, port):
     """Start what the pod of this number would."""
     given = {"$(NODE_RANK)": str(number), options()["master-addr"]: "127.0.0.1", options()["master-port"]: str(port)}
@@ -106,8 +100,8 @@ def machine(folder, number, port):
 def test_job__its_command_trains_on_two_machines_and_the_first_alone_writes(tmp_path, wheel_base):
     (tmp_path / "0").mkdir()
     folders = [project(tmp_path / "0", wheel_base), Path(shutil.copytree(tmp_path / "0", tmp_path / "1"))]
-    port = free_port()
-    found = [ended(process) for process in [machine(folder, n, port) for n, folder in enumerate(folders)]]
+    with kept_port() as port:
+        found = [ended(process) for process in [machine(folder, n, port) for n, folder in enumerate(folders)]]
     assert [code for code, *_ in found] == [0, 0], found
     assert ["epoch 20:" in out for _, out, _ in found] == [True, False]
     report = records.read(folders[0] / "build" / "train.json", TrainReport, "train")
@@ -121,11 +115,12 @@ def test_job__its_command_trains_on_two_machines_and_the_first_alone_writes(tmp_
 def test_job__a_lost_machine_ends_the_others_with_one_line_of_their_own(tmp_path, wheel_base):
     (tmp_path / "0").mkdir()
     folders = [project(tmp_path / "0", wheel_base), Path(shutil.copytree(tmp_path / "0", tmp_path / "1"))]
-    port = free_port()
-    first, second = [machine(folder, number, port) for number, folder in enumerate(folders)]
-    next(line for line in first.stdout if line.startswith("epoch 1:"))
-    rank(second, 1).send_signal(signal.SIGKILL)
-    codes, lines = zip(*((code, err.splitlines()) for code, _, err in map(ended, (first, second))), strict=True)
+    with kept_port() as port:
+        first, second = [machine(folder, number, port) for number, folder in enumerate(folders)]
+        hold_up(first)
+        behind_an_epoch(first, folders[0])
+        rank(second, 1).send_signal(signal.SIGKILL)
+        codes, lines = zip(*((code, err.splitlines()) for code, _, err in map(ended, (first, second))), strict=True)
     assert 0 not in codes
     found = [line for line in lines[0] if line.startswith("cannot tell: ")]
     assert len(found) == 1

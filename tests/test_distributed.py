@@ -1,5 +1,7 @@
 """Two processes train what one trains: real torchrun, gloo, processes that are killed, and one line that says so."""
 
+import fcntl
+import mmap
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.serve_process import until
 from tests.small import LABELS, data_report, small_rows, task, transformer_config
 from tests.test_train import choice, write_rows
 
@@ -156,10 +159,25 @@ def project(folder, base):
     return folder
 
 
+def hold_up(process, room=500):
+    """Let what a process prints stand still behind so many characters, until somebody reads: 20 epochs have more."""
+    pipe = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+    size = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, mmap.PAGESIZE)
+    os.write(pipe, b"\n" * (size - room))
+    os.close(pipe)
+
+
+def behind_an_epoch(process, folder):
+    """Wait until a training that is held up has left a checkpoint."""
+    until(lambda: process.poll() is not None or any((folder / "build" / "checkpoints").glob("*.safetensors")), 300)
+    assert process.poll() is None, ended(process)
+
+
 def killed(folder):
     """Start the training, kill its second process behind the first epoch, and return what that ended with."""
     process = start(sys.executable, SCRIPT, cwd=folder)
-    next(line for line in process.stdout if line.startswith("epoch 1:"))
+    hold_up(process)
+    behind_an_epoch(process, folder)
     rank(process, 1).send_signal(signal.SIGKILL)
     return ended(process)
 

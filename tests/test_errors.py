@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.run_script import UNCOMPILED
 
 from textgate.errors import CannotTell, Refused, run
 
@@ -102,7 +103,7 @@ def test_run__knows_the_limit_of_a_file_system_or_a_shell(tmp_path):
     script += "sys.exit(run(lambda: Path('x').write_bytes(bytes(1000))))"
     done = subprocess.run(
         ["prlimit", "--fsize=100", sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True,
-        check=False, env=os.environ | {"PYTHONPATH": str(Path("src").resolve())},
+        check=False, env=os.environ | UNCOMPILED | {"PYTHONPATH": str(Path("src").resolve())},
     )  # fmt: skip
     why = "the working folder: File too large: free some space or rights, then run again"
     assert (done.returncode, done.stderr) == (2, f"cannot tell: {why}\n")

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from tests.evidence_examples import example, sha
 from tests.kept_port import kept_port
+from tests.mlflow_server import mlflow_server
 
 from textgate import tracking
 from textgate.choose import Choice
@@ -60,25 +60,9 @@ def project(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(project, tmp_path_factory):
     """Start MLflow's UI on the store, as `make mlflow` does, and return its address."""
-    log = (tmp_path_factory.mktemp("server") / "log").open("w")
-    command = [str(Path(sys.executable).parent / "mlflow"), "ui", "--backend-store-uri", "sqlite:///mlflow.db"]
-    quiet = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with kept_port() as port:
-        address = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        process = subprocess.Popen(
-            [*command, *address], cwd=project, env=quiet, stdout=log, stderr=log, start_new_session=True
-        )
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(480):
-            try:
-                if urllib.request.urlopen(f"{url}/health", timeout=5).status == 200:
-                    break
-            except OSError:
-                time.sleep(0.25)
-    yield url
-    os.killpg(process.pid, 15)
-    process.wait(30)
-    log.close()
+    log = tmp_path_factory.mktemp("server") / "log"
+    with mlflow_server(project, log, "ui", "--backend-store-uri", "sqlite:///mlflow.db") as address:
+        yield address
 
 
 def show(folder, *options, **environment):
@@ -90,7 +74,7 @@ def show(folder, *options, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -194,12 +178,12 @@ def test_runs__are_recorded_by_a_server(server, project, tmp_path, monkeypatch):
 def test_mlflow__its_page_and_the_pictures_of_a_run_are_there(server, project):
     from mlflow import MlflowClient
 
-    assert b"MLflow" in urllib.request.urlopen(server, timeout=60).read()
+    assert b"MLflow" in urllib.request.urlopen(server, timeout=600).read()
     client = MlflowClient(server)
     experiment = client.get_experiment_by_name("textgate").experiment_id
     (found,) = client.search_runs([experiment], f"tags.bundle_digest = '{EVALUATED[1]}'")
     picture = f"{server}/get-artifact?path=confusion.png&run_uuid={found.info.run_id}"
-    assert urllib.request.urlopen(picture, timeout=60).read().startswith(b"\x89PNG")
+    assert urllib.request.urlopen(picture, timeout=600).read().startswith(b"\x89PNG")
 
 
 def test_one_a_bundle__the_newest_counts_and_an_older_one_fills_what_it_lacks():

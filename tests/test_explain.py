@@ -18,7 +18,7 @@ from textgate.serve.served import open_served
 from textgate.serve.settings import ExplainConfig
 
 TEXT = "the old pine near a house with many camel"
-CONFIG = ExplainConfig(evaluations=512, characters=1000, seconds=5, at_once=1)
+CONFIG = ExplainConfig(evaluations=512, characters=1000, seconds=600, at_once=1)  # no test is about these seconds
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ class Held:
     def predict_proba(self, texts):  # noqa: D102
         self.asked += texts
         self.niceness.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        assert self.go.wait(10)
+        assert self.go.wait(600)
         return self._classifier.predict_proba(texts)
 
 
@@ -140,7 +140,7 @@ def test_explanation__words_that_give_the_label_away_matter_most(served):
 
 
 async def _until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(600):
         while not condition():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.005)
 
@@ -160,7 +160,7 @@ def test_explainer__turns_away_who_comes_while_it_is_busy(held):
         return refused.value, found, again
 
     problem, found, again = asyncio.run(run())
-    assert (problem.status, problem.headers) == (503, {"Retry-After": "5"})
+    assert (problem.status, problem.headers) == (503, {"Retry-After": "600"})
     assert problem.detail == "Other texts are being explained. Ask again in a moment."
     assert found == again  # the place was free again
 
@@ -184,19 +184,27 @@ def test_explainer__a_caller_who_leaves_stops_the_work_and_frees_the_place_only_
     assert asyncio.run(run()) == 1
 
 
-def test_explainer__ends_in_time_with_what_it_has(served):
-    text = some_words(20)
-    config = CONFIG.model_copy(update={"evaluations": 1_000_000, "seconds": 1})  # on a busy machine its thread waits
+def test_explanation__ended_early_is_made_of_what_is_known(served):
+    left = iter(range(100))
+    found = explanation(served.bundle, some_words(20), 1_000_000, lambda: next(left, None) is not None)
+    assert found.method == "sampled"
+    assert 40 <= found.evaluations < 100
+
+
+def test_explainer__ends_in_time(served):
+    config = CONFIG.model_copy(update={"evaluations": 1_000_000, "seconds": 1})
 
     async def run():
         explainer = Explainer(config)
-        found = await explainer.explain(served.bundle, text)
+        (found,) = await asyncio.gather(explainer.explain(served.bundle, some_words(20)), return_exceptions=True)
         explainer.close()
         return found
 
     found = asyncio.run(run())
-    assert found.method == "sampled"
-    assert 40 <= found.evaluations < 1_000_000
+    if isinstance(found, Problem):  # on a busy machine its thread may wait for all of that time
+        assert found.detail.startswith("The text could not be explained in 1 seconds")
+    else:
+        assert found.evaluations < 1_000_000
 
 
 def test_explainer__says_when_the_time_was_too_short_for_anything(held):
@@ -205,7 +213,7 @@ def test_explainer__says_when_the_time_was_too_short_for_anything(held):
     async def run():
         explainer = Explainer(CONFIG.model_copy(update={"seconds": 0.01}))
         task = asyncio.create_task(explainer.explain(served.bundle, TEXT))
-        await _until(lambda: model.asked)
+        await _until(lambda: model.asked or task.done())  # done: the time was over before the first question
         late = time.monotonic() + 0.01
         await _until(lambda: time.monotonic() > late)
         model.go.set()

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -178,7 +180,8 @@ def test_pull_request__a_run_killed_in_any_stage_is_made_up_for_by_the_next(proj
     forget(project)
     for stage in ("data", "train"):  # the second run makes up for the first and is killed in its turn
         command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
-        with subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, text=True, start_new_session=True) as run:
+        both = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+        with never_ending(project, stage), subprocess.Popen(command, cwd=project, **both) as run:
             next(line for line in run.stdout if f"=== {stage}" in line)
             wait_for_dvc(project)
             os.killpg(run.pid, signal.SIGKILL)
@@ -194,6 +197,18 @@ def forget(project: Path) -> None:
     for name in ("build", ".dvc/cache", ".dvc/tmp"):
         shutil.rmtree(project / name, ignore_errors=True)
     (project / "dvc.lock").unlink(missing_ok=True)
+
+
+@contextmanager
+def never_ending(project: Path, stage: str) -> Iterator[None]:
+    """Let a stage wait for a signal for ever, so that it is still there when the signal comes, however late."""
+    script = project / f"scripts/{stage}.py"
+    content = script.read_bytes()
+    script.write_text("import signal\nsignal.pause()\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        script.write_bytes(content)
 
 
 def wait_for_dvc(project: Path) -> None:
@@ -225,11 +240,12 @@ def test_one_stage__ends_as_the_stage_does_and_leaves_its_reason(project: Path) 
 def test_one_stage__a_killed_one_leaves_no_word_of_an_earlier_run(project: Path) -> None:
     record = project / "build/stages/scan.json"
     assert record.is_file()
-    process = subprocess.Popen([sys.executable, "scripts/pr.py", "--stage=scan"], cwd=project, start_new_session=True)
-    while record.exists() and process.poll() is None:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    command = [sys.executable, "scripts/pr.py", "--stage=scan"]
+    with never_ending(project, "scan"), subprocess.Popen(command, cwd=project, start_new_session=True) as process:
+        while record.exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
     assert not record.exists()
 
 
@@ -282,7 +298,10 @@ def test_pull_request__an_interrupted_run_says_so_once(project: Path, stage: str
     forget(project)
     command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, cwd=project, text=True, start_new_session=True, **both) as process:
+    with (  # the card is the last stage: the run cannot end before the signal comes
+        never_ending(project, "card"),
+        subprocess.Popen(command, cwd=project, text=True, start_new_session=True, **both) as process,
+    ):
         assert any(line == f"=== {stage}\n" for line in process.stdout)
         os.killpg(process.pid, signal.SIGINT)
         said = process.stdout.read()

@@ -1,5 +1,6 @@
 """What goes wrong around an embedded MLflow store: two at once, locks, full disks, many versions."""
 
+import os
 import resource
 import shutil
 import sqlite3
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.mlflow_example import A, B, C, aliases
 from tests.project import EXAMPLE
-from tests.run_script import ROOT, finished, run_script
+from tests.run_script import ROOT, UNCOMPILED, finished, run_script
 
 from textgate.errors import CannotTell
 from textgate.registry.history import Event
@@ -90,6 +91,7 @@ def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, three_
         capture_output=True,
         text=True,
         check=False,
+        env=os.environ | UNCOMPILED,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
     )
     assert done.returncode == 2, done.stderr
@@ -103,7 +105,9 @@ def test_register__a_full_disk_is_one_line_and_nothing_is_registered(two, three_
 @pytest.mark.parametrize("command", [("promote", B), ("fetch", "--to", "got")])
 def test_registry__on_a_full_disk_nothing_moves_and_nothing_half_fetched_stays(two, command):
     script = [sys.executable, str(ROOT / "scripts" / "registry.py"), *command]
-    done = subprocess.run(["prlimit", "--fsize=20000", *script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["prlimit", "--fsize=20000", *script], capture_output=True, text=True, check=False, env=os.environ | UNCOMPILED
+    )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert done.stderr.startswith("cannot tell: ")
     assert (two.current(), len(two.history())) == (A, 1)

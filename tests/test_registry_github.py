@@ -223,7 +223,7 @@ def test_register__killed_after_any_change_the_same_command_finishes_the_work(se
     """Change 1 makes the draft, 2 to 14 upload thirteen files (half: cut off on their way), 15 publishes."""
     server.stop_at, server.half = change, half
     process = run_script("registry", "register", made / "v0.1.0")
-    assert server.reached.wait(60)
+    assert server.reached.wait(600)
     os.killpg(process.pid, signal.SIGKILL)
     finished(process)
     server.go_on.set()

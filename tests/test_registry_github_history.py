@@ -195,7 +195,8 @@ def test_retire__makes_it_a_pre_release_that_is_never_promoted(server, registry)
         registry.retire("v9.9.9")
 
 
-def test_champion_and_comparison__work_on_github_too(server, registry, tmp_path):
+def test_champion_and_comparison__work_on_github_too(server, registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     registry.promote(A)
     assert champion_folder(registry, tmp_path / "champion") == str(tmp_path / "champion")
     downloads = len(server.log)

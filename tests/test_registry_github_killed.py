@@ -56,7 +56,7 @@ class Hold:
         self.left -= 1
         if self.left == 0:
             self.reached.set()
-            self.go_on.wait(60)
+            self.go_on.wait(600)
 
 
 def steps(registry):
@@ -81,7 +81,7 @@ def test_champion__killed_at_any_request_there_is_one_and_the_same_command_finis
         server.releases, server.latest = copy.deepcopy(start[0]), start[1]
         hold = Hold(server, number)
         process = run_script("registry", *words)
-        assert hold.reached.wait(60)
+        assert hold.reached.wait(600)
         os.killpg(process.pid, signal.SIGKILL)
         finished(process)
         server.on_request = None
@@ -101,7 +101,7 @@ def test_champion__killed_when_latest_has_moved_the_same_command_finishes(server
     words, wanted, rollback = COMMANDS[command]
     server.changes, server.stop_at = 0, 1
     process = run_script("registry", *words)
-    assert server.reached.wait(60)
+    assert server.reached.wait(600)
     os.killpg(process.pid, signal.SIGKILL)
     finished(process)
     server.go_on.set()

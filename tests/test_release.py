@@ -13,7 +13,7 @@ import pytest
 from tests.judged_example import COMMIT, OTHER, change, judge
 from tests.release_files import archive_in, content
 from tests.release_server import serve
-from tests.run_script import ROOT, finished, outputs, run_script
+from tests.run_script import ROOT, UNCOMPILED, finished, outputs, run_script
 from tests.signing_keys import key_pair
 from tests.small import seal_small
 
@@ -270,7 +270,13 @@ def test_script__a_full_disk_is_one_line_and_leaves_what_was_there(laptop, judge
     build(judged, laptop[3], "v0.1.0")
     before = content(laptop[3])
     script = [sys.executable, str(ROOT / "scripts" / "release.py"), "--version", "0.2.0", *map(str, laptop)]
-    done = subprocess.run(["prlimit", f"--fsize={limit}", *script], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        ["prlimit", f"--fsize={limit}", *script],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | UNCOMPILED,
+    )
     assert done.stderr.endswith(": File too large: free some space or rights, then run again\n")
     assert done.stderr.startswith("cannot tell: ")
     assert done.stderr.count("\n") == 1

@@ -27,7 +27,7 @@ def serving(tmp_path):
 
 
 def run(test):
-    return asyncio.run(asyncio.wait_for(test(), 20))
+    return asyncio.run(asyncio.wait_for(test(), 600))
 
 
 def outcomes(variant="champion"):
@@ -337,7 +337,7 @@ def test_signature__changes_with_a_file_and_is_none_without_a_folder(serving):
     assert signature(link) == first
     (link / "bundle" / "README.md").write_text("# A model")
     second = signature(link)
-    (link / "bundle" / "README.md").write_text("# Another")
+    (link / "bundle" / "README.md").write_text("# Another model")
     assert signature(link) not in (first, second)
     flip(link, serving / "versions" / B)
     third = signature(link)

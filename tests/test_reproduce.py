@@ -275,10 +275,26 @@ def test_reproduce__rows_that_dvc_lost_are_said(shop):
     assert "the rows of data/rows.csv.dvc are neither in DVC's cache nor in a remote" in done.stderr
 
 
-def start(shop: Path) -> subprocess.Popen[str]:
+@pytest.fixture
+def endless(shop, tmp_path) -> Path:
+    """Return the first release, of a commit whose training, when it is over, waits for a signal for ever."""
+    project = shop / "project"
+    git(project, "checkout", "--quiet", verify(shop / "first/bundle").commit)
+    path = project / "scripts/train.py"
+    text = path.read_text(encoding="utf-8")
+    assert text.endswith("    sys.exit(run(main))\n")
+    text = text.replace("    sys.exit(run(main))", "    run(main)\n    signal.pause()")
+    path.write_text(text.replace("import sys\n", "import signal\nimport sys\n", 1), encoding="utf-8")
+    there = commit(project, "endless")
+    git(project, "branch", "--force", "endless", there)
+    git(project, "checkout", "--quiet", "main")
+    return resealed(shop / "first", tmp_path / "endless", commit=there)
+
+
+def start(shop: Path, folder: Path) -> subprocess.Popen[str]:
     """Start a reproduction and return when its training runs."""
     process = subprocess.Popen(
-        [sys.executable, "scripts/reproduce.py", "--release", shop / "first"],
+        [sys.executable, "scripts/reproduce.py", "--release", folder],
         cwd=shop / "project",
         stderr=subprocess.PIPE,
         text=True,
@@ -289,8 +305,8 @@ def start(shop: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_reproduce__ctrl_c_leaves_no_worktree(shop):
-    with start(shop) as process:
+def test_reproduce__ctrl_c_leaves_no_worktree(shop, endless):
+    with start(shop, endless) as process:
         os.killpg(process.pid, signal.SIGINT)
         process.stderr.read()
     assert process.returncode == 130
@@ -298,8 +314,8 @@ def test_reproduce__ctrl_c_leaves_no_worktree(shop):
     assert git(shop / "project", "worktree", "list").count("\n") == 0
 
 
-def test_reproduce__after_a_kill_the_next_run_tidies_up_and_does_its_work(shop):
-    with start(shop) as process:
+def test_reproduce__after_a_kill_the_next_run_tidies_up_and_does_its_work(shop, endless):
+    with start(shop, endless) as process:
         os.killpg(process.pid, signal.SIGKILL)
         process.stderr.read()
     assert len(list((shop / "project" / WORKTREES).iterdir())) == 1

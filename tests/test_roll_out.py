@@ -194,6 +194,7 @@ def test_script__watching_says_a_problem_once_and_goes_on(registry, to):
         assert watching.stdout.readline().startswith("cannot tell: ")
         looks = {(to / ".lock").stat().st_mtime_ns}
         while len(looks) < 4:  # it looks again, and says nothing more
+            assert watching.poll() is None
             looks.add((to / ".lock").stat().st_mtime_ns)
             time.sleep(0.01)
         shutil.copy("kept.db", "new.db")

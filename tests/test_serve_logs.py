@@ -10,7 +10,7 @@ import sys
 import urllib.parse
 
 import pytest
-from tests.serve_process import ROOT, config_file, small_bundle
+from tests.serve_process import ROOT, START_SECONDS, config_file, small_bundle
 
 from textgate.serve import logs
 
@@ -24,17 +24,19 @@ def unread(tmp_path):
     options = ["--config", config, "--model", small_bundle(tmp_path / "bundle"), "--port", "0"]
     command = [sys.executable, "scripts/serve.py", *map(str, options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        lines = []
-        while not any(line.get("message") == "ready" for line in lines):
-            lines.append(json.loads(process.stdout.readline()))
-        process.stdout.close()
-        yield urllib.parse.urlsplit(lines[0]["address"]).netloc, process
-        process.kill()
+        try:
+            lines = []
+            while not any(line.get("message") == "ready" for line in lines):
+                lines.append(json.loads(process.stdout.readline()))
+            process.stdout.close()
+            yield urllib.parse.urlsplit(lines[0]["address"]).netloc, process
+        finally:
+            process.kill()
 
 
 def test_log__that_nobody_reads_any_more_costs_no_answer_and_no_connection(unread):
     address, process = unread
-    connection = http.client.HTTPConnection(address, timeout=30)
+    connection = http.client.HTTPConnection(address, timeout=START_SECONDS)
     for _ in range(5):
         connection.request("POST", "/predict", b'{"text": "snow"}', JSON)
         answer = connection.getresponse()
@@ -54,14 +56,17 @@ def test_log__that_is_read_too_slowly_holds_nobody_up_and_says_what_it_left_out(
     options = ["--config", config, "--model", small_bundle(tmp_path / "bundle"), "--port", "0"]
     command = [sys.executable, "scripts/serve.py", *map(str, options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        address = urllib.parse.urlsplit(json.loads(process.stdout.readline())["address"]).netloc
-        connection = http.client.HTTPConnection(address, timeout=30)
-        for _ in range(600):  # a pipe holds 64 kB: some 300 lines
-            connection.request("GET", "/health")
-            assert connection.getresponse().read() == b'{"status":"alive"}'
-        process.terminate()
-        lines = [json.loads(line) for line in process.stdout]
-        assert process.wait() == 0
+        try:
+            address = urllib.parse.urlsplit(json.loads(process.stdout.readline())["address"]).netloc
+            connection = http.client.HTTPConnection(address, timeout=START_SECONDS)
+            for _ in range(600):  # a pipe holds 64 kB: some 300 lines
+                connection.request("GET", "/health")
+                assert connection.getresponse().read() == b'{"status":"alive"}'
+            process.terminate()
+            lines = [json.loads(line) for line in process.stdout]
+            assert process.wait() == 0
+        finally:
+            process.kill()
     assert 0 < sum(line.get("endpoint") == "/health" for line in lines) < 600
 
 

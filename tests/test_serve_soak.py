@@ -94,13 +94,13 @@ def test_soak__nothing_accepted_is_lost_but_what_a_kill_takes(tmp_path, capsys):
     link = tmp_path / "champion"
     flip(link, bundles[0])
     fast = {"models": {"check_seconds": 0.2}, "listen": {"notice_seconds": 1.0}}
-    first = ServeProcess(tmp_path / "run", link, **fast)
+    first = ServeProcess(tmp_path / "run", link, patient=False, **fast)
     with first, Load(first.address, clients=12) as load, Attackers(first.address, clients=3) as attackers:
         lives = [live(first, link, bundles, SECONDS / 2)]
         answered = [kinds(first)]
         killed_at = time.monotonic()
         first.kill()
-        with ServeProcess(tmp_path / "run", link, port=first.address[1], **fast) as second:
+        with ServeProcess(tmp_path / "run", link, port=first.address[1], patient=False, **fast) as second:
             ready_at = time.monotonic()
             lives.append(live(second, link, bundles, SECONDS / 2))
             answered.append(kinds(second))

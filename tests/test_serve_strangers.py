@@ -5,7 +5,7 @@ import socket
 import time
 
 import pytest
-from tests.serve_process import ServeProcess, read_all, small_bundle
+from tests.serve_process import START_SECONDS, ServeProcess, read_all, small_bundle
 
 from textgate.serve.access import manage
 
@@ -13,15 +13,17 @@ BODY_S, MOST = 1.0, 1_000_000
 GOOD = b'{"text": "snow near the fjord"}'
 
 
+def keys_in(file):
+    return {"clients": {"kind": "keys", "file": str(file)}}
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory):
     folder = tmp_path_factory.mktemp("strangers")
     file = folder / "keys.json"
     key = manage.make(file, "ada", ("predict",), 90)
-    rate = {"per_second": 0.001, "burst": 2, "clients": 10}
-    access = {"clients": {"kind": "keys", "file": str(file)}, "rate": rate}
-    listen = {"body_seconds": BODY_S, "keep_alive_seconds": 5}
-    with ServeProcess(folder, small_bundle(folder / "model"), access=access, listen=listen) as process:
+    access = keys_in(file) | {"rate": {"per_second": 0.00001, "burst": 2, "clients": 10}}
+    with ServeProcess(folder, small_bundle(folder / "model"), access=access) as process:
         process.key = key.encode()
         process.other = manage.make(file, "eve", ("explain",), 90).encode()
         yield process
@@ -42,12 +44,14 @@ def one_answer(connection):
     start, _, body = got.partition(b"\r\n\r\n")
     length = int(start.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
     while len(body) < length:
-        body += connection.recv(65536)
+        part = connection.recv(65536)
+        assert part, "the connection ended within an answer"
+        body += part
     return int(start.split()[1]), start.lower()
 
 
 def connected(service):
-    return socket.create_connection(service.address, timeout=20)
+    return socket.create_connection(service.address, timeout=START_SECONDS)
 
 
 @pytest.mark.parametrize("path", [b"/predict", b"/explain"])
@@ -87,11 +91,13 @@ def test_stranger__who_waits_to_be_asked_for_the_body_is_not_asked_and_the_conne
         assert read_all(connection) == b""
 
 
-def test_stranger__who_sends_the_body_slowly_is_cut_off(service):
-    with connected(service) as connection:
+def test_stranger__who_sends_the_body_slowly_is_cut_off(tmp_path):
+    manage.make(tmp_path / "keys.json", "ada", ("predict",), 90)
+    sections = {"access": keys_in(tmp_path / "keys.json"), "listen": {"body_seconds": BODY_S}}
+    with ServeProcess(tmp_path, small_bundle(tmp_path / "model"), **sections) as hasty, connected(hasty) as connection:
+        started = time.monotonic()
         connection.sendall(head(MOST))
         assert one_answer(connection)[0] == 401
-        started = time.monotonic()
         connection.sendall(b"x")
         assert read_all(connection) == b""
         assert time.monotonic() - started > BODY_S * 0.9

@@ -123,7 +123,7 @@ def test_open_served__imports_nothing_that_the_service_does_not_install(fetched)
 
 
 def run(test):
-    return asyncio.run(asyncio.wait_for(test(), 20))
+    return asyncio.run(asyncio.wait_for(test(), 300))
 
 
 def test_start__answers_from_the_champion(fetched):

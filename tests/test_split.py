@@ -1,6 +1,7 @@
 """Who is answered by the challenger, who is only asked unseen, and that neither harms the champion's answers."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def pair(tmp_path):
 
 
 def run(test):
-    return asyncio.run(asyncio.wait_for(test(), 20))
+    return asyncio.run(asyncio.wait_for(test(), 300))
 
 
 def test_predict__a_unit_always_gets_the_same_model(pair):
@@ -155,19 +156,36 @@ async def some_turns():
         await asyncio.sleep(0)
 
 
+class Held(str):
+    """A text that the champion reads as any other, and the challenger only when it is let go."""
+
+    __slots__ = ("let_go", "read")
+
+    def lower(self):
+        """Wait, unless this is the first time."""
+        self.read, before = True, getattr(self, "read", False)
+        assert not before or self.let_go.wait(300)
+        return super().lower()
+
+
 def test_shadow__a_busy_challenger_is_not_asked_and_nobody_waits_for_it(pair):
+    long = Held("x" * 3000)  # not read on the loop's own thread
+    long.let_go = threading.Event()
+
     async def test():
         before = shadows()
         async with started(config(*pair, ("shadow", 1.0), queue_texts=1)) as models:
-            long = ["x" * 300_000]
-            first = await models.predict(long, "somebody")
-            await some_turns()  # the challenger begins with it
-            second = await models.predict(["snow"], "somebody")
-            await some_turns()  # it stands in the challenger's queue, which has no other place
-            third = await models.predict(["snow"], "somebody")
-            assert not first.shadow.done()
-            assert (second.variant, third.variant, third.shadow) == ("champion", "champion", None)
-            assert since(before)["dropped"] == 1
+            first = await models.predict([long], "somebody")
+            try:
+                await some_turns()  # the challenger begins with it
+                second = await models.predict(["snow"], "somebody")
+                await some_turns()  # it stands in the challenger's queue, which has no other place
+                third = await models.predict(["snow"], "somebody")
+                assert not first.shadow.done()
+                assert (second.variant, third.variant, third.shadow) == ("champion", "champion", None)
+                assert since(before)["dropped"] == 1
+            finally:
+                long.let_go.set()
             await asyncio.gather(first.shadow, second.shadow)
         assert since(before) == {"yes": 2, "no": 0, "dropped": 1}
 

@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from tests.evidence_examples import BUNDLE
+from tests.kept_port import kept_port
 from tests.test_tracking import FOUND, ROOT, choice
 
 from textgate import tracking
@@ -146,9 +146,9 @@ def test_wandb__tells_neither_host_nor_user_nor_packages_nor_code(stages):
 
 
 def test_wandb__a_server_that_is_away_is_said_in_one_line_and_the_run_goes_on(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    said = stage("evaluate", tmp_path, WANDB_BASE_URL=address, WANDB_API_KEY="a" * 40)
+    with kept_port() as port:
+        address = f"http://127.0.0.1:{port}"
+        said = stage("evaluate", tmp_path, WANDB_BASE_URL=address, WANDB_API_KEY="a" * 40)
     (line,) = said.stderr.splitlines()
     assert line.startswith("not tracked: ")
     assert line.endswith(" (the run goes on)")
