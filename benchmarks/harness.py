@@ -19,11 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from textgate.files import read_text, write_text
 from textgate.records import Count, Record
@@ -91,7 +92,7 @@ class Result(Record):
     met: bool
     ratio: Ratio | None
     figures: dict[str, float | str]
-    beside: tuple[str, ...] = ()  # figures that the tables show, too: what the goal names
+    beside: tuple[str, ...] = ()  # figures that the tables show, too: what the goal names, or explains
     limits: str  # what keeps it from more, or, if the goal is missed, what limits it; "" if nothing is worth saying
     load: tuple[float, ...]  # runnable processes of the whole machine at the start of each round
     machine: Machine = Field(default_factory=machine)
@@ -99,6 +100,12 @@ class Result(Record):
     date: str = Field(default_factory=today)
     growth: Growth | None = None
     code: str = ""  # which code was measured; told when it is saved
+
+    @model_validator(mode="after")
+    def _has_what_it_shows(self) -> Self:
+        if unknown := set(self.beside) - set(self.figures):
+            raise ValueError(f"beside: {', '.join(sorted(unknown))}: no such figure")
+        return self
 
     @property
     def path(self) -> Path:

@@ -104,7 +104,7 @@ def main() -> int:
     models = prepare()
     on_server_cores()
     texts = [row["text"] for row in read_jsonl(TEST, 'run "make data"')]
-    texts = texts[:: len(texts) // TEXTS][:TEXTS]
+    texts = texts[:: max(1, len(texts) // TEXTS)][:TEXTS]
     rows = FOLDER / "latency.jsonl"
     write_jsonl(rows, ({"text": text} for text in texts))
     classifier = open_bundle(models.transformer).classifier

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from pydantic import ValidationError
 from tests.kept_port import kept_port
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -85,6 +86,11 @@ def test_page__a_goal_without_a_ratio_shows_its_first_figures(tmp_path):
 def test_page__a_ratio_has_the_figures_beside_it_that_its_goal_names(tmp_path):
     text = results.page([made(beside=("b (1/s)",))], tmp_path, "now")
     assert "| a second: ours / b | 2.50 (2.25 … 3.00); b (1/s) 2 | ≥ 2 | met |" in text
+
+
+def test_result__shows_no_figure_that_it_does_not_have():
+    with pytest.raises(ValidationError, match="beside: c: no such figure"):
+        made(beside=("c",))
 
 
 def test_page__machines_do_not_share_a_table():
