@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.kept_port import kept_port
@@ -26,7 +26,8 @@ def mlflow_server(folder: Path, log: Path, *options: str) -> Iterator[str]:
             _wait_for(f"http://127.0.0.1:{port}", process, log)
             yield f"http://127.0.0.1:{port}"
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have failed to start
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from tests.access_attacks import ATTACKS, WITH_WEAK
 from tests.access_server import RSA, ask, bearer, jwt_config, token
-from tests.serve_process import ServeProcess, small_bundle, until
+from tests.serve_process import START_SECONDS, ServeProcess, small_bundle, until
 
 from textgate.serve.access import manage
 
@@ -128,6 +128,6 @@ def test_service__a_demo_that_others_could_reach_does_not_start(model, tmp_path)
         tmp_path / "service", model, wait=False, access={"clients": clients}, listen={"host": "0.0.0.0"}
     )
     with service:
-        assert service.process.wait(60) == 1
+        assert service.process.wait(START_SECONDS) == 1
         assert "passwords would cross the network: listen on 127.0.0.1" in service.text()
         assert "Traceback" not in service.text()

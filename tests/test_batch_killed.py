@@ -36,7 +36,7 @@ def killed(folder, model, form, rows, moments):
     """Kill runs over so many rows at so many moments, and return what was seen."""
     write_rows(folder / f"in.{form}", [*records(rows), {"id": "bad", "text": " "}, *records(20)])
     command = [sys.executable, str(ROOT / "tests" / "batch_killed.py"), folder, model, form, rows, moments]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == moments

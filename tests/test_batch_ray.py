@@ -82,7 +82,7 @@ def started(folder, model, *options, rows=0, python=PYTHON, environment=(), **ch
         process.kill()
 
 
-def ended(process, seconds=120):
+def ended(process, seconds=600):
     """Return the exit code, and what was said but for how far it was, which a slow run tells now and then."""
     lines = process.communicate(timeout=seconds)[1].splitlines(keepends=True)
     return process.returncode, "".join(line for line in lines if not line.endswith(" a second\n"))
@@ -102,7 +102,7 @@ def written(folder):
     until((folder / "out.jsonl.state").exists)
 
 
-def until(true, seconds=120):
+def until(true, seconds=600):
     for _ in range(seconds * 50):
         if true():
             return

@@ -173,7 +173,7 @@ def prometheus(tmp_path, busy_service):
         process = subprocess.Popen(command, stdout=log, stderr=log)
         yield lambda query: queried(address, query)
     process.terminate()
-    process.wait(30)
+    process.wait(600)
 
 
 def queried(address, query):

@@ -169,8 +169,12 @@ def hold_up(process, room=500):
 
 def behind_an_epoch(process, folder):
     """Wait until a training that is held up has left a checkpoint."""
-    until(lambda: process.poll() is not None or any((folder / "build" / "checkpoints").glob("*.safetensors")), 300)
-    assert process.poll() is None, ended(process)
+    try:
+        until(lambda: process.poll() is not None or any((folder / "build" / "checkpoints").glob("*.safetensors")), 600)
+        assert process.poll() is None, ended(process)
+    except AssertionError:
+        process.kill()
+        raise
 
 
 def killed(folder):

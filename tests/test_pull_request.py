@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -179,12 +179,9 @@ def test_pull_request__a_run_killed_in_any_stage_is_made_up_for_by_the_next(proj
     digest = read(project, "train.json")["bundle_digest"]
     forget(project)
     for stage in ("data", "train"):  # the second run makes up for the first and is killed in its turn
-        command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
-        both = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True}
-        with never_ending(project, stage), subprocess.Popen(command, cwd=project, **both) as run:
+        with begun(project, stage, "--experiment=001_baseline") as run:
             next(line for line in run.stdout if f"=== {stage}" in line)
             wait_for_dvc(project)
-            os.killpg(run.pid, signal.SIGKILL)
     assert outcomes(project) == {"choose": "passed", "data": "passed"}
     done = pull_request(project)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -200,15 +197,20 @@ def forget(project: Path) -> None:
 
 
 @contextmanager
-def never_ending(project: Path, stage: str) -> Iterator[None]:
-    """Let a stage wait for a signal for ever, so that it is still there when the signal comes, however late."""
+def begun(project: Path, stage: str, option: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a run in which a stage waits for a signal for ever; what is not over at the end is killed."""
     script = project / f"scripts/{stage}.py"
     content = script.read_bytes()
     script.write_text("import signal\nsignal.pause()\n", encoding="utf-8")
-    try:
-        yield
-    finally:
-        script.write_bytes(content)
+    command = [sys.executable, "scripts/pr.py", option]
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=project, start_new_session=True, **both) as run:
+        try:
+            yield run
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+            script.write_bytes(content)
 
 
 def wait_for_dvc(project: Path) -> None:
@@ -240,12 +242,10 @@ def test_one_stage__ends_as_the_stage_does_and_leaves_its_reason(project: Path) 
 def test_one_stage__a_killed_one_leaves_no_word_of_an_earlier_run(project: Path) -> None:
     record = project / "build/stages/scan.json"
     assert record.is_file()
-    command = [sys.executable, "scripts/pr.py", "--stage=scan"]
-    with never_ending(project, "scan"), subprocess.Popen(command, cwd=project, start_new_session=True) as process:
+    with begun(project, "scan", "--stage=scan") as run:
         while record.exists():
-            assert process.poll() is None
+            assert run.poll() is None
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
     assert not record.exists()
 
 
@@ -296,14 +296,9 @@ def test_one_stage__interrupted_before_it_has_begun_is_stopped_and_not_refused(p
 @pytest.mark.parametrize("stage", ["choose", "train", "model_tests"])
 def test_pull_request__an_interrupted_run_says_so_once(project: Path, stage: str) -> None:
     forget(project)
-    command = [sys.executable, "scripts/pr.py", "--experiment=001_baseline"]
-    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with (  # the card is the last stage: the run cannot end before the signal comes
-        never_ending(project, "card"),
-        subprocess.Popen(command, cwd=project, text=True, start_new_session=True, **both) as process,
-    ):
-        assert any(line == f"=== {stage}\n" for line in process.stdout)
-        os.killpg(process.pid, signal.SIGINT)
-        said = process.stdout.read()
-    assert process.returncode == 130
+    with begun(project, "card", "--experiment=001_baseline") as run:  # the last one: it is there when the signal comes
+        assert any(line == f"=== {stage}\n" for line in run.stdout)
+        os.killpg(run.pid, signal.SIGINT)
+        said = run.stdout.read()
+        assert run.wait(600) == 130
     assert said.count("run the same command again") == 1, said

@@ -77,6 +77,7 @@ def test_champion__killed_at_fifteen_moments_there_is_one_and_the_same_command_f
 # The kernel kills what writes beyond the limit of a file: at the same place each time, however slow the machine.
 DIES = """
 import resource, signal, sys
+import mlflow, matplotlib.pyplot  # which may write files of their own
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)

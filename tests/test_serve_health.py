@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from tests.serve_process import ServeProcess, small_bundle, until
+from tests.serve_process import START_SECONDS, ServeProcess, small_bundle, until
 
 JSON = {"Content-Type": "application/json"}
 
@@ -28,7 +28,7 @@ class Scraper:
 
     def __init__(self, service):
         """Connect."""
-        self._connection = http.client.HTTPConnection(*service.address, timeout=30)
+        self._connection = http.client.HTTPConnection(*service.address, timeout=START_SECONDS)
 
     def ask(self, path, body=None):
         """Return the body of an answer."""
@@ -86,7 +86,7 @@ def test_metrics__no_series_says_when_another_was_made(tmp_path, bundle, workers
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/version", "/", "/openapi.json"])
 def test_head__is_answered_as_get_without_the_body_and_the_connection_goes_on(service, path):
-    connection = http.client.HTTPConnection(*service.address, timeout=30)
+    connection = http.client.HTTPConnection(*service.address, timeout=START_SECONDS)
     for method in ("HEAD", "GET"):
         connection.request(method, path)
         answer = connection.getresponse()
@@ -95,7 +95,7 @@ def test_head__is_answered_as_get_without_the_body_and_the_connection_goes_on(se
 
 
 def test_head__is_no_way_to_ask_the_model(service):
-    connection = http.client.HTTPConnection(*service.address, timeout=30)
+    connection = http.client.HTTPConnection(*service.address, timeout=START_SECONDS)
     connection.request("HEAD", "/predict")
     assert (answer := connection.getresponse()).status == 405
     assert answer.headers["Allow"] == "POST"

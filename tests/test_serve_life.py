@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.serve_process import ROOT, START_SECONDS, ServeProcess, config_file, read_all, small_bundle, until
+from tests.serve_process import HOUR, ROOT, START_SECONDS, ServeProcess, config_file, read_all, small_bundle, until
 
 LONG = {"text": " ".join(f"word{number}" for number in range(25))}  # is explained by as many answers as may be
 JSON = {"Content-Type": "application/json"}
@@ -128,7 +128,7 @@ def test_sighup__of_a_terminal_that_is_closed_ends_it_in_order(tmp_path, bundle)
 
 
 def test_sigint__ends_it_at_once_and_without_a_traceback(tmp_path, bundle):
-    with ServeProcess(tmp_path, bundle, listen={"notice_seconds": 60}) as service:
+    with ServeProcess(tmp_path, bundle, listen={"notice_seconds": HOUR}) as service:
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(START_SECONDS) == 0
         assert "Traceback" not in service.text()

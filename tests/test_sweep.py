@@ -108,7 +108,7 @@ def store(tmp_path_factory):
         while len(files(folder)) < 3 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        assert process.wait(600) == -signal.SIGKILL
     before = files(folder)
     done = run(folder)
     from mlflow import MlflowClient

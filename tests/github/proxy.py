@@ -51,7 +51,7 @@ class Hold:
 
     def __call__(self) -> None:
         """Wait for the call; AssertionError if it does not come."""
-        assert self.reached.wait(300), f"{self.method} {self.path} was not called often enough"
+        assert self.reached.wait(200), f"{self.method} {self.path} was not called often enough"
 
     def meet(self, method: str, path: str) -> None:
         """Wait here if this is the call; raise Refusal when that is over."""

@@ -74,9 +74,9 @@ def run(
 
     The token has the permissions that the workflow's jobs ask for (all of them together), or reads alone if
     `read_only`, as for a fork. `labels`: self-hosted labels for which there is a machine. `at_step` (job, step): when
-    that step begins, `then` is called, and the step waits for its end; without `then` the run is cancelled. With
-    `hub.hold` as `then` the step goes on, and the run is cancelled when the call has come. It is given up when it has
-    said nothing for `timeout` seconds.
+    that step begins, `then` is called, and the step, if bash runs it, waits for its end; without `then` the run is
+    cancelled. With `hub.hold` as `then` the step goes on, and the run is cancelled when the call has come. It is given
+    up when it has said nothing for `timeout` seconds.
     """
     started = _Started(hub, workflow, event_name, dict(event), sha, read_only)
     command = started.command({**hub.variables, **(variables or {})}, secrets or {}, labels)
@@ -128,7 +128,7 @@ class _Started:
             pipes = {"stdout": subprocess.PIPE, "stderr": file, "text": True}
             process = subprocess.Popen(command, env=self._environment(), start_new_session=True, **pipes)
         stuck: list[str] = []
-        silence = Silence(timeout, lambda: stuck.append(give_up(process.pid)))
+        silence = Silence(timeout, lambda: stuck.append(self._give_up(process.pid)))
         silence.start()
         try:
             for line in process.stdout or ():
@@ -145,9 +145,11 @@ class _Started:
             raise
         finally:
             silence.end()
-            gate.open()
+            silence.join()
+            process.wait()
+            process.stdout.close()
             end_steps(self.folder)
-        silence.join()
+            gate.open()  # now nobody waits there
         said = errors.read_text(encoding="utf-8")
         jobs = log.jobs(cancelled=cancelled)
         conclusion = "cancelled" if cancelled else log.conclusion()
@@ -157,6 +159,12 @@ class _Started:
         api = self._register("completed", conclusion, [job.shown(self.hub.host) for job in jobs.values()])
         shutil.rmtree(self.folder / "work", ignore_errors=True)
         return Run(self.number, conclusion, jobs, api, log.text + said)
+
+    def _give_up(self, number: int) -> str:
+        """Return what the run was doing, and end it and whatever may hold its output open."""
+        told = give_up(number)
+        end_steps(self.folder)
+        return told
 
     @staticmethod
     def _then(then: Callable | None, gate: Gate) -> None:

@@ -28,5 +28,7 @@ def heard(pipe: str) -> None:
     """Let the shell end that waits at a pipe, unless it was killed meanwhile."""
     with contextlib.suppress(OSError):
         end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
-        os.write(end, b"\n")
-        os.close(end)
+        try:
+            os.write(end, b"\n")
+        finally:
+            os.close(end)

@@ -101,9 +101,11 @@ def end(number: int) -> None:
 def end_steps(run: Path) -> None:
     """Kill what is left of the steps of a run, such as what has a session of its own, and wait until it is gone.
 
-    GitHub's runner finds them in the same way, by a variable of their environment.
+    GitHub's runner finds them in the same way, by a variable of their environment. AssertionError if they stay.
     """
+    deadline = time.monotonic() + ANSWER_SECONDS
     while left := [process for process in psutil.process_iter() if _run_of(process) == str(run)]:
+        assert time.monotonic() < deadline, f"cannot be ended: {left}"
         for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -21,10 +21,11 @@ time.sleep(600)
 """
 
 
-def test_give_up__tells_of_each_process_what_it_does_and_ends_them() -> None:
+def test_give_up__tells_of_each_process_what_it_does_and_ends_them(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", ACT],
         env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+        cwd=tmp_path,  # a core may be left there
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
